@@ -1,0 +1,110 @@
+"""The command line: `modelway-runtime fetch | serve | digest`."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from modelway_runtime import __version__, logs, settings, termination
+from modelway_runtime.reasons import Failure, UsageError
+from modelway_runtime.termination import Outcome
+
+# Imported when asked for: `serve` must not pay for the stores, nor `fetch` for the server.
+_COMMANDS = {
+    "fetch": "modelway_runtime.fetch.command",
+    "serve": "modelway_runtime.server.command",
+    "digest": "modelway_runtime.digests",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments; each flag is a setting whose environment variable stands in its help."""
+    root = argparse.ArgumentParser(
+        prog="modelway-runtime",
+        description="Serves one machine-learning model over the V2 inference protocol.",
+        epilog="Every flag can also be given as the environment variable that its help names; the flag wins.",
+    )
+    root.add_argument("--version", action="version", version=f"modelway-runtime {__version__}")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="serve a model", description=_SERVE))
+    _add_fetch(commands.add_parser("fetch", help="bring a model from a store", description=_FETCH))
+    digest = commands.add_parser("digest", help="print the digest of a file or folder", description=_DIGEST)
+    digest.add_argument("MODELWAY_PATH", metavar="PATH", help="file or folder")
+    return root
+
+
+_SERVE = "Loads, warms and checks a model, then serves it until SIGTERM. Without PATH it serves what `fetch` brought."
+_FETCH = "Brings a model from s3://, http(s)://, pvc:// or a local path and checks its digest."
+_DIGEST = "Prints the digest to pin as spec.model.digest."
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("MODELWAY_PATH", nargs="?", metavar="PATH", help="a model's file or folder on this machine")
+    _flag(serve, "--name", "MODELWAY_MODEL_NAME", "the model's name in URLs (default: PATH's name)")
+    _flag(serve, "--model-version", "MODELWAY_MODEL_VERSION", "the model's version, for people and metrics")
+    _flag(serve, "--format", "MODELWAY_MODEL_FORMAT", "onnx, sklearn, … (default: by the file names)")
+    _flag(serve, "--trust", "MODELWAY_TRUST", "Safe (default), or Any to open pickles, which can run any code")
+    _flag(serve, "--host", "MODELWAY_HOST", "address to listen on (default: all; with PATH 127.0.0.1)")
+    _flag(serve, "--port", "MODELWAY_PORT", "port of the protocol (default 8000; 0 picks one)")
+    _flag(serve, "--metrics-port", "MODELWAY_METRICS_PORT", "port of /metrics (default 8002; 0 picks one)")
+    _flag(
+        serve,
+        "--golden",
+        "MODELWAY_GOLDEN_PATH",
+        "JSON file of golden requests that must be answered as expected",
+    )
+    _flag(serve, "--max-batch-size", "MODELWAY_MAX_BATCH_SIZE", "rows that run together at most (default 32)")
+    _flag(serve, "--max-queue", "MODELWAY_MAX_QUEUE", "requests that may wait (default 1000)")
+    _flag(serve, "--max-body-bytes", "MODELWAY_MAX_BODY_BYTES", "largest request body (default 64Mi)")
+    _flag(serve, "--request-timeout", "MODELWAY_REQUEST_TIMEOUT", "longest time for an answer (default 30s)")
+    _flag(serve, "--drain", "MODELWAY_DRAIN", "time to go on after SIGTERM (default 30s; with PATH 0s)")
+    _flag(serve, "--threads", "MODELWAY_THREADS", "threads inside one inference (default: the CPUs allowed)")
+    _flag(serve, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
+
+
+def _add_fetch(fetch: argparse.ArgumentParser) -> None:
+    _flag(fetch, "--uri", "MODELWAY_MODEL_URI", "where the model is, for example s3://models/iris/1")
+    _flag(fetch, "--format", "MODELWAY_MODEL_FORMAT", "onnx, sklearn, … (default: by the file names)")
+    _flag(fetch, "--digest", "MODELWAY_MODEL_DIGEST", "refuse other bytes than these (sha256:…)")
+    _flag(fetch, "--trust", "MODELWAY_TRUST", "Safe (default), or Any to accept pickles")
+    _flag(fetch, "--to", "MODELWAY_MODEL_PATH", "folder to write to (default /models)")
+    _flag(fetch, "--max-model-bytes", "MODELWAY_MAX_MODEL_BYTES", "largest model (default 16Gi)")
+    _flag(fetch, "--retry", "MODELWAY_FETCH_RETRY", "how long to try without progress (default 45s)")
+
+
+def _flag(command: argparse.ArgumentParser, flag: str, variable: str, text: str) -> None:
+    command.add_argument(flag, dest=variable, metavar="VALUE", help=f"{text} [{variable}]")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; the exit status is 0, 1 for a failure with a reason, 2 for wrong usage."""
+    parsed = vars(parser().parse_args(arguments))
+    flags = {name: value for name, value in parsed.items() if name.isupper() and value is not None}
+    logs.configure(text=sys.stderr.isatty() or "MODELWAY_PATH" in flags)
+    return _run(parsed["command"], {**os.environ, **flags})
+
+
+def _run(command: str, environ: Mapping[str, str]) -> int:
+    """Every end, also an unforeseen one, leaves a termination message."""
+    path = settings.termination_log(environ)
+    try:
+        outcome: Outcome = importlib.import_module(_COMMANDS[command]).run(environ)
+    except Failure as failure:
+        logs.LOGGER.error(failure.message, extra={"fields": {"reason": str(failure.reason)}})
+        termination.write(path, Outcome(reason=failure.reason, message=failure.message))
+        return 1
+    except UsageError as error:
+        print(f"modelway-runtime {command}: {error}", file=sys.stderr)
+        termination.write(path, Outcome(reason="InvalidSettings", message=str(error)))
+        return 2
+    except Exception as error:  # noqa: BLE001 - the last place: without it Kubernetes would show no reason at all
+        logs.LOGGER.exception("Ended by an error in the runtime itself")
+        termination.write(path, Outcome(reason="InternalError", message=f"{type(error).__name__}: {error}"))
+        return 1
+    termination.write(path, outcome)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

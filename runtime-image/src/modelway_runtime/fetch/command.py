@@ -1,0 +1,93 @@
+"""`modelway-runtime fetch`: from a URI to checked files and a manifest."""
+
+import os
+import time
+from pathlib import Path
+
+from modelway_runtime import digest, formats, logs, manifest, registry, settings
+from modelway_runtime.fetch import download
+from modelway_runtime.fetch.source import Listing, Source, shown
+from modelway_runtime.manifest import Manifest
+from modelway_runtime.reasons import Failure, Reason
+from modelway_runtime.settings import Environ, FetchSettings
+from modelway_runtime.termination import Outcome
+
+
+def run(environ: Environ) -> Outcome:
+    """Fetches what the settings name; the outcome carries the digest."""
+    wanted = settings.fetch(environ)
+    started = time.monotonic()
+    logs.write("Fetching model", uri=shown(wanted.uri), format=wanted.model_format)
+    brought = fetch(wanted)
+    took = round(time.monotonic() - started, 3)
+    logs.write("Fetched model", digest=brought.digest, bytes=brought.size, files=len(brought.files), seconds=took)
+    message = f"Fetched {len(brought.files)} file(s) from {shown(wanted.uri)}"
+    return Outcome(reason=Reason.COMPLETED, message=message, digest=brought.digest, size=brought.size)
+
+
+def fetch(wanted: FetchSettings) -> Manifest:
+    """The model on the volume, checked against pin and lock; the manifest is written last."""
+    source = _source(wanted)
+    patience = download.Patience(wanted.retry_seconds)
+    listing = patience.tried(source.listing)
+    brought = _in_place(listing, wanted) if listing.place else _copied(source, listing, wanted, patience)
+    _check_digest(brought.digest, wanted)
+    manifest.write(wanted.model_path, brought)
+    return brought
+
+
+def _source(wanted: FetchSettings) -> Source:
+    scheme, separator, _ = wanted.uri.partition("://")
+    scheme = scheme.lower() if separator else "file"
+    open_source = registry.find(registry.STORES, scheme)
+    if open_source is None:
+        known = ", ".join(registry.names(registry.STORES))
+        raise Failure(Reason.ARTIFACT_NOT_FOUND, f"{scheme}:// cannot be fetched; this runtime knows {known}")
+    source: Source = open_source(wanted.uri, wanted.model_format)
+    return source
+
+
+def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: download.Patience) -> Manifest:
+    entries = download.check(listing.entries, max_bytes=wanted.max_bytes)
+    _check_format(tuple(entry.path for entry in entries), wanted)
+    folder = wanted.model_path.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    # While files change under it, an older manifest must not be believed.
+    (folder / manifest.NAME).unlink(missing_ok=True)
+    download.check_space(folder, entries)
+    files = download.copy(source, entries, folder, patience, max_bytes=wanted.max_bytes)
+    found = digest.of_files(files) if listing.is_folder else f"sha256:{files[0].sha256}"
+    return Manifest(root=folder, digest=found, files=files)
+
+
+def _in_place(listing: Listing, wanted: FetchSettings) -> Manifest:
+    place = (listing.place or Path()).absolute()
+    names = digest.listing(place) if listing.is_folder else (place.name,)
+    _check_format(names, wanted)
+    brought = manifest.of_path(place)
+    download.check_size(brought.size, wanted.max_bytes)
+    return brought
+
+
+def _check_format(names: tuple[str, ...], wanted: FetchSettings) -> None:
+    model_format = wanted.model_format or formats.guess(names)
+    formats.check_trust(formats.find(names, model_format), wanted.trust)
+
+
+def _check_digest(found: str, wanted: FetchSettings) -> None:
+    """The pin of the spec, then the lock: the bytes that the first pod of this revision got."""
+    if wanted.pin and found != wanted.pin:
+        raise Failure(Reason.DIGEST_MISMATCH, f"Fetched {found}, the spec pins {wanted.pin}")
+    locked = _lock(wanted.lock_path)
+    if locked and found != locked:
+        message = f"Fetched {found}, this revision is locked to {locked}: the source was changed since"
+        raise Failure(Reason.DIGEST_MISMATCH, message)
+
+
+def _lock(path: Path) -> str:
+    if not os.path.lexists(path):
+        return ""
+    try:
+        return settings.digest(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Failure(Reason.DIGEST_MISMATCH, f"{path}: {error}") from error

@@ -1,0 +1,1 @@
+"""The V2 inference protocol: JSON to tensors and back. Pure."""

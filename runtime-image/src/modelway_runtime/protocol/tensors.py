@@ -1,0 +1,70 @@
+"""What a model takes and gives: named tensors with a datatype and a shape. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelway_runtime.protocol.datatypes import DTYPES
+
+Array: TypeAlias = NDArray[Any]
+Arrays: TypeAlias = dict[str, Array]
+
+DYNAMIC = -1
+"""A size that each request chooses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """A tensor of a model's interface. `is_open`: the model itself judges datatypes; a lone input takes any name."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    is_open: bool = False
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a request's shape agrees with every fixed size; an open tensor of unknown width takes any."""
+        if self.is_open and DYNAMIC in self.shape[1:]:
+            return True
+        return len(shape) == len(self.shape) and all(
+            wanted in (DYNAMIC, got) for wanted, got in zip(self.shape, shape, strict=True)
+        )
+
+
+class InputRejected(Exception):
+    """The model cannot take these tensors: the caller's fault."""
+
+
+class Model(Protocol):
+    """A loaded model. `predict` runs in one thread at a time and may be slow."""
+
+    @property
+    def platform(self) -> str:
+        """The metadata's word for the format."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What it takes."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What it gives."""
+
+    @property
+    def is_batchable(self) -> bool:
+        """Whether the first dimension of every tensor counts rows that do not touch each other."""
+
+    def predict(self, inputs: Mapping[str, Array]) -> Arrays:
+        """The outputs by name; raises InputRejected."""
+
+
+def zeros(spec: TensorSpec, rows: int) -> Array:
+    """A tensor of zeros, or of empty strings, for the warm-up; sizes that nobody knows are 1."""
+    from_second = tuple(1 if size == DYNAMIC else size for size in spec.shape[1:])
+    first = () if not spec.shape else (rows if spec.shape[0] == DYNAMIC else spec.shape[0],)
+    if spec.datatype == "BYTES":
+        return np.full(first + from_second, "", dtype=np.object_)
+    return np.zeros(first + from_second, dtype=DTYPES[spec.datatype])

@@ -1,0 +1,1 @@
+"""The HTTP server: listeners, life cycle, batching and drain."""

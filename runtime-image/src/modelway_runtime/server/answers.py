@@ -1,0 +1,42 @@
+"""Answers: a status, headers and a body, and how they go out through ASGI."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+import orjson
+
+Scope: TypeAlias = dict[str, Any]
+Message: TypeAlias = dict[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+JSON: Headers = ((b"content-type", b"application/json"),)
+CLOSE: Headers = ((b"connection", b"close"),)
+
+
+class Refused(Exception):
+    """Ends a request with an error; the message is for the caller."""
+
+    def __init__(self, status: int, message: str, headers: Headers = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+
+async def send(send_message: Send, status: int, headers: Headers, body: bytes) -> None:
+    """A whole answer."""
+    length = (b"content-length", str(len(body)).encode())
+    await send_message({"type": "http.response.start", "status": status, "headers": (*headers, length)})
+    await send_message({"type": "http.response.body", "body": body})
+
+
+def encoded(body: object) -> bytes:
+    """A body as JSON."""
+    return orjson.dumps(body)
+
+
+def retry_after(seconds: int) -> Headers:
+    """Tells the caller when to come again."""
+    return ((b"retry-after", str(seconds).encode()),)

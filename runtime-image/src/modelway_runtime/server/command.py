@@ -1,0 +1,105 @@
+"""`modelway-runtime serve`: the process, from settings to its end after the drain."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from modelway_runtime import logs, manifest, settings
+from modelway_runtime.loaders import loader
+from modelway_runtime.manifest import Manifest
+from modelway_runtime.reasons import Reason, UsageError
+from modelway_runtime.server import greeting
+from modelway_runtime.server.app import Application
+from modelway_runtime.server.internal import InternalApplication
+from modelway_runtime.server.listener import Listener, bind, listener
+from modelway_runtime.server.metrics import Metrics
+from modelway_runtime.server.preparation import prepare
+from modelway_runtime.server.state import Phase, State
+from modelway_runtime.settings import Environ, ServeSettings
+from modelway_runtime.termination import Outcome
+
+_MATH_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def run(environ: Environ) -> Outcome:
+    """Serves until SIGTERM or SIGINT; the outcome carries the digest."""
+    path = environ.get("MODELWAY_PATH", "")
+    wanted = settings.serve(_local(environ, path) if path else environ)
+    # The libraries count the host's CPUs, not the pod's, when they are imported.
+    for variable in _MATH_LIBRARIES:
+        os.environ.setdefault(variable, str(wanted.threads or loader.allowed_cpus()))
+    found = manifest.of_path(_existing(path)) if path else manifest.read(wanted.model_path)
+    sockets = bind(wanted.host, wanted.port), bind(wanted.host, wanted.metrics_port)
+    uvloop.run(_serve(wanted, found, sockets, is_local=bool(path)))
+    return Outcome(reason=Reason.COMPLETED, message="Drained and ended", digest=found.digest, size=found.size)
+
+
+def _local(environ: Environ, path: str) -> Environ:
+    """On a person's machine: not open to the network, named after the path, no drain."""
+    place = Path(path).resolve()
+    name = (place.name if place.is_dir() else place.stem) or "model"
+    defaults = {"MODELWAY_HOST": "127.0.0.1", "MODELWAY_MODEL_NAME": name, "MODELWAY_DRAIN": "0s"}
+    return {**defaults, **{key: value for key, value in environ.items() if value}}
+
+
+def _existing(path: str) -> Path:
+    if not Path(path).exists():
+        raise UsageError(f"{path} does not exist")
+    return Path(path)
+
+
+async def _serve(wanted: ServeSettings, found: Manifest, sockets: tuple[socket.socket, ...], *, is_local: bool) -> None:
+    """Listens from the start, so that liveness and state are answered while the model loads."""
+    state = State(wanted, Metrics(wanted.name, wanted.version))
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listeners = tuple(
+        listener(app, patience=wanted.request_timeout) for app in (Application(state), InternalApplication(state))
+    )
+    running = [asyncio.ensure_future(one.serve(sockets=[bound])) for one, bound in zip(listeners, sockets, strict=True)]
+    if not is_local:
+        port, metrics_port = (bound.getsockname()[1] for bound in sockets)
+        logs.write("Listening", port=port, metricsPort=metrics_port)
+    try:
+        if await _prepared(state, found, stop):
+            if is_local:
+                print(greeting.text(state, *sockets), flush=True)
+            await stop.wait()
+            await _drain(state)
+    finally:
+        await _end(state, listeners, running)
+
+
+async def _prepared(state: State, found: Manifest, stop: asyncio.Event) -> bool:
+    """Whether the model became ready before a signal came."""
+    preparing = asyncio.ensure_future(prepare(state, found))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if preparing.done():
+        preparing.result()
+        return True
+    preparing.cancel()
+    return False
+
+
+async def _drain(state: State) -> None:
+    """Not ready at once, but answers go on until every proxy has heard of it."""
+    state.enter(Phase.DRAINING)
+    logs.write("Draining", seconds=state.settings.drain)
+    await asyncio.sleep(state.settings.drain)
+
+
+async def _end(state: State, listeners: tuple[Listener, ...], running: Sequence[asyncio.Future[None]]) -> None:
+    for one in listeners:
+        one.should_exit = True
+    await asyncio.gather(*running)
+    if state.serving is not None:
+        state.serving.scheduler.close()
+    logs.write("Ended")

@@ -1,0 +1,89 @@
+"""Ends requests that take too long and those whose caller has gone, with one timer for all of them.
+
+A timer for each request would cost more than the inference of a small model. So requests are looked through ten times
+a second while there are any; a limit is kept to within a tenth of a second.
+"""
+
+import asyncio
+
+from modelway_runtime.server.answers import Receive
+from modelway_runtime.server.scheduler import Job
+
+_PERIOD = 0.1
+
+
+class TookTooLong(Exception):
+    """The limit passed while the request waited for the model (`is_running` False) or ran."""
+
+    def __init__(self, *, is_running: bool) -> None:
+        super().__init__()
+        self.is_running = is_running
+
+
+class CallerGone(Exception):
+    """The connection was closed before the answer."""
+
+
+class Pending:
+    """A request that is being read (no job yet) or answered."""
+
+    __slots__ = ("deadline", "has_expired", "job", "receive", "task", "watch")
+
+    def __init__(self, receive: Receive, deadline: float, task: "asyncio.Task[object] | None") -> None:
+        self.receive = receive
+        self.deadline = deadline
+        self.task = task
+        self.job: Job | None = None
+        self.watch: asyncio.Task[None] | None = None
+        self.has_expired = False
+
+
+class Deadlines:
+    """The requests of this process and their limit in seconds."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._pending: set[Pending] = set()
+        self._is_looking = False
+
+    def begin(self, receive: Receive) -> Pending:
+        """Starts the clock of a request."""
+        pending = Pending(receive, self._loop.time() + self._limit, asyncio.current_task())
+        self._pending.add(pending)
+        if not self._is_looking:
+            self._is_looking = True
+            self._loop.call_later(_PERIOD, self._look)
+        return pending
+
+    def end(self, pending: Pending) -> None:
+        """The request has its answer."""
+        self._pending.discard(pending)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        for pending in tuple(self._pending):
+            if pending.deadline <= now:
+                _expire(pending)
+            elif pending.job is not None and pending.watch is None:
+                pending.watch = self._loop.create_task(_watch(pending.receive, pending.job))
+        self._is_looking = bool(self._pending)
+        if self._is_looking:
+            self._loop.call_later(_PERIOD, self._look)
+
+
+def _expire(pending: Pending) -> None:
+    job = pending.job
+    if job is None:
+        if not pending.has_expired and pending.task is not None:
+            pending.has_expired = True
+            pending.task.cancel()
+    elif not job.future.done():
+        job.future.set_exception(TookTooLong(is_running=job.is_running))
+
+
+async def _watch(receive: Receive, job: Job) -> None:
+    """After the body the only message is that the caller has gone, or that the answer is out."""
+    await receive()
+    if not job.future.done():
+        job.future.set_exception(CallerGone())

@@ -1,0 +1,56 @@
+"""A listening HTTP server: uvicorn without its signal handling, on a socket of ours."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from modelway_runtime.reasons import UsageError
+
+# A proxy keeps connections for up to an hour; when the server ended them first, a request could meet the end of one.
+_KEEP_ALIVE_SECONDS = 3660
+_BACKLOG = 2048
+
+
+class Listener(uvicorn.Server):
+    """One port; it ends when `should_exit` is set and its last answer is out."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the life cycle's, since there are two listeners and a drain before the end."""
+        yield
+
+
+def listener(app: object, *, patience: float) -> Listener:
+    """A server for an ASGI application; `patience` is how long requests in flight may take at the end."""
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        http="httptools",
+        loop="none",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, round(patience)),
+    )
+    return Listener(config)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket: of one address, or of all of them, IPv6 too where there is."""
+    try:
+        if host:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
+        return socket.create_server(("", port), backlog=_BACKLOG)
+    except OSError as error:
+        where = f"{host or '*'}:{port}"
+        raise UsageError(f"cannot listen on {where}: {error.strerror}; choose with --port, --metrics-port") from error

@@ -1,0 +1,137 @@
+"""From files to a model that may serve: open, load, warm, ask the golden requests. Each step has its own reasons."""
+
+import asyncio
+import functools
+import json
+import threading
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, TypeVar, cast
+
+from modelway_runtime import formats, golden, logs, manifest
+from modelway_runtime.golden import Golden
+from modelway_runtime.loaders import loader
+from modelway_runtime.loaders.loader import Artifact
+from modelway_runtime.manifest import Manifest
+from modelway_runtime.protocol.codec import BadRequest, Codec
+from modelway_runtime.protocol.tensors import DYNAMIC, InputRejected, Model, zeros
+from modelway_runtime.reasons import Failure, Reason
+from modelway_runtime.server.scheduler import Scheduler
+from modelway_runtime.server.state import Phase, Serving, State
+from modelway_runtime.settings import ServeSettings
+
+T = TypeVar("T")
+
+
+async def prepare(state: State, found: Manifest) -> None:
+    """Goes through the phases up to Ready; raises Failure with the reason of the first step that fails."""
+    settings = state.settings
+    began = perf_counter()
+    state.digest = found.digest
+    model = await _threaded(functools.partial(_load, settings, found))
+    state.enter(Phase.WARMING)
+    await _threaded(functools.partial(_warm, model, settings.max_batch_size))
+    codec = Codec(settings.name, settings.version, model.inputs, model.outputs)
+    state.enter(Phase.VALIDATING)
+    asked = await _validate(model, codec, _golden_requests(settings, found))
+    scheduler = Scheduler(
+        model,
+        state.metrics,
+        max_rows=settings.max_batch_size,
+        max_queue=settings.max_queue,
+        max_delay=settings.max_delay,
+    )
+    state.serving = Serving(model, codec, scheduler)
+    state.metrics.load_seconds.value = perf_counter() - began
+    state.enter(Phase.READY)
+    logs.write(
+        "Model ready",
+        name=settings.name,
+        version=settings.version,
+        digest=found.digest,
+        goldenRequests=asked,
+        seconds=round(state.metrics.load_seconds.value, 3),
+    )
+
+
+async def _threaded(action: Callable[[], T]) -> T:
+    """Runs a slow step beside the loop, so that liveness is answered; the process may end without waiting for it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def deliver(result: T | None, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast(T, result))
+
+    def work() -> None:
+        try:
+            result = action()
+        except BaseException as error:  # noqa: BLE001 - it rises where the result is awaited
+            loop.call_soon_threadsafe(deliver, None, error)
+        else:
+            loop.call_soon_threadsafe(deliver, result, None)
+
+    threading.Thread(target=work, name="preparation", daemon=True).start()
+    return await future
+
+
+def _load(settings: ServeSettings, found: Manifest) -> Model:
+    manifest.verify(found)
+    model_format = settings.model_format or formats.guess(found.paths)
+    load = loader.find(model_format)
+    file = formats.find(found.paths, model_format)
+    formats.check_trust(file, settings.trust)
+    artifact = Artifact(
+        root=found.root,
+        file=found.root / file.path,
+        trust=settings.trust,
+        threads=settings.threads or loader.allowed_cpus(),
+        options=settings.options,
+    )
+    return load(artifact)
+
+
+def _warm(model: Model, max_rows: int) -> None:
+    """Runs the model on zeros, alone and as a full batch, so that the first request finds it warm."""
+    is_known = all(DYNAMIC not in spec.shape[1:] for spec in model.inputs)
+    for rows in (1, max_rows) if model.is_batchable else (1,):
+        try:
+            model.predict({spec.name: zeros(spec, rows) for spec in model.inputs})
+        except Exception as error:  # the model is foreign code and may raise anything
+            if not is_known or isinstance(error, InputRejected):
+                # Sizes that only a request knows, or zeros that mean nothing to the model, are no fault of it.
+                logs.write("Warm-up input does not fit, going on", error=str(error)[:200])
+                return
+            message = f"The model fails on zeros of its own shapes: {type(error).__name__}: {error}"
+            raise Failure(Reason.WARMUP_FAILED, message) from error
+
+
+def _golden_requests(settings: ServeSettings, found: Manifest) -> tuple[Golden, ...]:
+    file = settings.golden_file
+    if file and file not in found.paths:
+        raise Failure(Reason.GOLDEN_REQUEST_FAILED, f"The model has no file {file} with golden requests")
+    return golden.read(settings.golden_path, found.root / file if file else None)
+
+
+async def _validate(model: Model, codec: Codec, requests: tuple[Golden, ...]) -> int:
+    for request in requests:
+        try:
+            wrong = golden.difference(request, await _answer(model, codec, request))
+        except (BadRequest, InputRejected) as error:
+            wrong = f"the request is refused: {error}"
+        except Exception as error:  # noqa: BLE001 - whatever the model raises is the answer to this request
+            wrong = f"the model failed: {type(error).__name__}: {error}"
+        if wrong:
+            raise Failure(Reason.GOLDEN_REQUEST_FAILED, f"Golden request {request.name!r}: {wrong}")
+    return len(requests)
+
+
+async def _answer(model: Model, codec: Codec, request: Golden) -> Any:
+    """The response as a caller would read it; not through the scheduler, whose figures count callers only."""
+    decoded = codec.decode(json.dumps(request.request).encode())
+    outputs = await _threaded(functools.partial(model.predict, decoded.inputs))
+    return json.loads(codec.encode(decoded, outputs))

@@ -1,0 +1,201 @@
+"""Batches while busy: requests that come during an inference run together in the next one. No timer by default.
+
+One thread runs the model, so the event loop never waits. Rows are counted, not requests. Requests run together when
+their tensors have the same names, datatypes and shapes but for the rows. A batch that fails is run again one by one,
+so that a bad request cannot fail its neighbours.
+"""
+
+import asyncio
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from time import perf_counter
+
+import numpy as np
+
+from modelway_runtime.protocol.tensors import Arrays, Model
+from modelway_runtime.server.metrics import Metrics
+
+
+class QueueFull(Exception):
+    """As many requests wait as may."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request that waits or runs; its future gets the outputs or the error."""
+
+    inputs: Arrays
+    rows: int
+    future: "asyncio.Future[Arrays]"
+    submitted: float = field(default_factory=perf_counter)
+    is_running: bool = False
+
+
+@dataclass(slots=True)
+class _Batch:
+    jobs: list[Job]
+    results: "list[Arrays | Exception]" = field(default_factory=list)
+    seconds: float = 0.0
+    calls: int = 0
+
+
+class Scheduler:
+    """Queues, batches and runs the requests of one model. All methods are called from the event loop's thread."""
+
+    def __init__(
+        self, model: Model, metrics: Metrics, *, max_rows: int, max_queue: int, max_delay: float = 0.0
+    ) -> None:
+        self._model = model
+        self._metrics = metrics
+        self._max_rows = max_rows
+        self._max_queue = max_queue
+        self._max_delay = max_delay
+        self._loop = asyncio.get_running_loop()
+        self._groups: OrderedDict[Hashable, deque[Job]] = OrderedDict()
+        self._waiting = 0
+        self._is_busy = False
+        self._work: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run_batches, name="inference", daemon=True)
+        self._thread.start()
+
+    def submit(self, inputs: Arrays) -> Job:
+        """Queues a request; raises QueueFull."""
+        if self._waiting >= self._max_queue:
+            raise QueueFull
+        key, rows = _grouped(inputs) if self._model.is_batchable else (object(), 1)
+        job = Job(inputs, rows, self._loop.create_future())
+        group = self._groups.get(key)
+        if group is None:
+            self._groups[key] = group = deque()
+        group.append(job)
+        self._waiting += 1
+        self._metrics.queue_depth.value = self._waiting
+        if not self._is_busy:
+            # Not at once: all requests that this turn of the loop reads go together, which costs no time.
+            self._is_busy = True
+            self._later(self._start_next)
+        return job
+
+    def close(self) -> None:
+        """Ends the thread after what it runs."""
+        self._work.put(None)
+
+    def _later(self, callback: Callable[[], None]) -> None:
+        if self._max_delay:
+            self._loop.call_later(self._max_delay, callback)
+        else:
+            self._loop.call_soon(callback)
+
+    def _start_next(self) -> None:
+        jobs = self._next_jobs()
+        if not jobs:
+            self._is_busy = False
+            return
+        now = perf_counter()
+        for job in jobs:
+            job.is_running = True
+            self._metrics.queued.observe(now - job.submitted)
+        self._work.put(_Batch(jobs))
+
+    def _next_jobs(self) -> list[Job]:
+        """The oldest requests of the group whose turn it is; those that nobody waits for any more are dropped."""
+        while self._groups:
+            key, group = next(iter(self._groups.items()))
+            jobs: list[Job] = []
+            rows = 0
+            while group and (not jobs or rows + group[0].rows <= self._max_rows):
+                job = group.popleft()
+                self._waiting -= 1
+                if not job.future.done():
+                    jobs.append(job)
+                    rows += job.rows
+            if group:
+                self._groups.move_to_end(key)
+            else:
+                del self._groups[key]
+            self._metrics.queue_depth.value = self._waiting
+            if jobs:
+                return jobs
+        return []
+
+    def _finish(self, batch: _Batch) -> None:
+        """Back in the loop: hands out the results and starts what came meanwhile."""
+        rows = sum(job.rows for job in batch.jobs)
+        self._metrics.inferred.observe(batch.seconds)
+        self._metrics.batch_rows.observe(rows)
+        self._metrics.rows.value += rows
+        self._metrics.executions.value += batch.calls
+        for job, result in zip(batch.jobs, batch.results, strict=True):
+            if job.future.done():
+                continue
+            if isinstance(result, Exception):
+                job.future.set_exception(result)
+            else:
+                job.future.set_result(result)
+        if self._groups:
+            self._later(self._start_next)
+        else:
+            self._is_busy = False
+
+    def _run_batches(self) -> None:
+        """The inference thread."""
+        while (batch := self._work.get()) is not None:
+            started = perf_counter()
+            batch.results = self._results(batch)
+            batch.seconds = perf_counter() - started
+            try:
+                self._loop.call_soon_threadsafe(self._finish, batch)
+            except RuntimeError:
+                # The loop has ended: nobody waits.
+                return
+
+    def _results(self, batch: _Batch) -> "list[Arrays | Exception]":
+        if len(batch.jobs) > 1:
+            batch.calls += 1
+            together = _run_together(self._model, batch.jobs)
+            if together is not None:
+                return together
+        batch.calls += len(batch.jobs)
+        return [_run_alone(self._model, job) for job in batch.jobs]
+
+
+def _grouped(inputs: Arrays) -> tuple[Hashable, int]:
+    """What requests must share to run together, and the rows. Scalars and unequal rows stay alone."""
+    key: list[Hashable] = []
+    rows = -1
+    for name, array in inputs.items():
+        shape = array.shape
+        if not shape or rows not in (-1, shape[0]):
+            return object(), 1
+        rows = shape[0]
+        key += (name, array.dtype, shape[1:])
+    return tuple(key), rows
+
+
+def _run_together(model: Model, jobs: list[Job]) -> "list[Arrays | Exception] | None":
+    """The results of all jobs from one call; None when it failed or its rows do not add up."""
+    joined = {name: np.concatenate([job.inputs[name] for job in jobs]) for name in jobs[0].inputs}
+    rows = sum(job.rows for job in jobs)
+    try:
+        outputs = model.predict(joined)
+    except Exception:  # noqa: BLE001 - each request is tried alone and keeps its own error
+        return None
+    if any(array.shape[:1] != (rows,) for array in outputs.values()):
+        return None
+    results: list[Arrays | Exception] = []
+    start = 0
+    for job in jobs:
+        end = start + job.rows
+        results.append({name: array[start:end] for name, array in outputs.items()})
+        start = end
+    return results
+
+
+def _run_alone(model: Model, job: Job) -> "Arrays | Exception":
+    try:
+        return model.predict(job.inputs)
+    except Exception as error:  # noqa: BLE001 - the model is foreign code; its error is the answer
+        return error

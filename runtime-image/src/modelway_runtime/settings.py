@@ -1,0 +1,150 @@
+"""Settings: environment variables, overridden by flags, checked once at the start."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from modelway_runtime import units
+from modelway_runtime.reasons import UsageError
+
+T = TypeVar("T")
+
+Environ = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchSettings:
+    """What the `fetch` step needs to know."""
+
+    uri: str
+    model_format: str
+    pin: str
+    trust: str
+    model_path: Path
+    lock_path: Path
+    max_bytes: int
+    retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """What the server needs to know; times in seconds, sizes in bytes."""
+
+    name: str
+    version: str
+    revision: str
+    model_format: str
+    trust: str
+    model_path: Path
+    golden_path: Path
+    golden_file: str
+    drain: float
+    request_timeout: float
+    max_body_bytes: int
+    max_queue: int
+    max_batch_size: int
+    max_delay: float
+    threads: int
+    options: Mapping[str, object]
+    host: str
+    port: int
+    metrics_port: int
+
+
+def termination_log(environ: Environ) -> Path:
+    """Where the termination message goes."""
+    return Path(environ.get("MODELWAY_TERMINATION_LOG") or "/dev/termination-log")
+
+
+def fetch(environ: Environ) -> FetchSettings:
+    """The settings of `fetch`."""
+    uri = environ.get("MODELWAY_MODEL_URI", "")
+    if not uri:
+        raise UsageError("MODELWAY_MODEL_URI or --uri is needed, for example s3://models/iris/1")
+    return FetchSettings(
+        uri=uri,
+        model_format=environ.get("MODELWAY_MODEL_FORMAT", ""),
+        pin=_parsed(environ, "MODELWAY_MODEL_DIGEST", "", digest),
+        trust=_parsed(environ, "MODELWAY_TRUST", "Safe", _trust),
+        model_path=Path(environ.get("MODELWAY_MODEL_PATH") or "/models"),
+        lock_path=Path(environ.get("MODELWAY_LOCK_PATH") or "/etc/modelway/lock/digest"),
+        max_bytes=_parsed(environ, "MODELWAY_MAX_MODEL_BYTES", "16Gi", units.size),
+        retry_seconds=_parsed(environ, "MODELWAY_FETCH_RETRY", "45s", units.seconds),
+    )
+
+
+def serve(environ: Environ) -> ServeSettings:
+    """The settings of `serve`."""
+    return ServeSettings(
+        name=environ.get("MODELWAY_MODEL_NAME") or "model",
+        version=environ.get("MODELWAY_MODEL_VERSION", ""),
+        revision=environ.get("MODELWAY_REVISION", ""),
+        model_format=environ.get("MODELWAY_MODEL_FORMAT", ""),
+        trust=_parsed(environ, "MODELWAY_TRUST", "Safe", _trust),
+        model_path=Path(environ.get("MODELWAY_MODEL_PATH") or "/models"),
+        golden_path=Path(environ.get("MODELWAY_GOLDEN_PATH") or "/etc/modelway/golden/requests.json"),
+        golden_file=environ.get("MODELWAY_GOLDEN_FILE", ""),
+        drain=_parsed(environ, "MODELWAY_DRAIN", "30s", units.seconds),
+        request_timeout=_parsed(environ, "MODELWAY_REQUEST_TIMEOUT", "30s", units.seconds),
+        max_body_bytes=_parsed(environ, "MODELWAY_MAX_BODY_BYTES", "64Mi", units.size),
+        max_queue=_parsed(environ, "MODELWAY_MAX_QUEUE", "1000", _positive),
+        max_batch_size=_parsed(environ, "MODELWAY_MAX_BATCH_SIZE", "32", _positive),
+        max_delay=_parsed(environ, "MODELWAY_MAX_DELAY", "0s", units.seconds),
+        threads=_parsed(environ, "MODELWAY_THREADS", "0", _natural),
+        options=_parsed(environ, "MODELWAY_OPTIONS", "{}", _object),
+        host=environ.get("MODELWAY_HOST", ""),
+        port=_parsed(environ, "MODELWAY_PORT", "8000", _port),
+        metrics_port=_parsed(environ, "MODELWAY_METRICS_PORT", "8002", _port),
+    )
+
+
+def digest(text: str) -> str:
+    """A digest as it stands in a spec or a lock: empty, or `sha256:` and 64 hex digits."""
+    lowered = text.strip().lower()
+    hexadecimal = lowered.removeprefix("sha256:")
+    if not lowered:
+        return ""
+    if len(hexadecimal) != 64 or not set(hexadecimal) <= set("0123456789abcdef"):
+        raise ValueError(f"{text!r} is not a digest; write sha256: and 64 hex digits")
+    return f"sha256:{hexadecimal}"
+
+
+def _parsed(environ: Environ, name: str, default: str, parse: Callable[[str], T]) -> T:
+    """A setting through its parser; an empty value is the default."""
+    try:
+        return parse(environ.get(name) or default)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+def _trust(text: str) -> str:
+    if text not in ("Safe", "Any"):
+        raise ValueError(f"{text!r} is not a trust; write Safe or Any")
+    return text
+
+
+def _natural(text: str) -> int:
+    if not text.isdigit():
+        raise ValueError(f"{text!r} is not a number of at least 0")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise ValueError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _object(text: str) -> Mapping[str, object]:
+    body = json.loads(text)
+    if not isinstance(body, dict):
+        raise ValueError("write a JSON object")
+    return body

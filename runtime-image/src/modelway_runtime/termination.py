@@ -1,0 +1,46 @@
+"""The termination message: one JSON line of at most 1 KiB that Kubernetes shows as a container's end."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelway_runtime.reasons import Reason
+
+LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a container ended, or what `fetch` brought."""
+
+    reason: Reason | str
+    message: str
+    digest: str = ""
+    size: int = 0
+
+
+def line(outcome: Outcome) -> bytes:
+    """The message as JSON of at most 1 KiB; a long sentence is cut, the digest never."""
+    message = " ".join(outcome.message.split())
+    while True:
+        body = {
+            "reason": str(outcome.reason),
+            "message": message,
+            "digest": outcome.digest,
+            "bytes": outcome.size,
+        }
+        encoded = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        if len(encoded) <= LIMIT:
+            return encoded
+        message = message[: len(message) - max(1, (len(encoded) - LIMIT) // 4) - 1] + "…"
+
+
+def write(path: Path, outcome: Outcome) -> None:
+    """Writes the message where Kubernetes reads it; outside a pod the file does not exist and nothing is written."""
+    if not path.exists():
+        return
+    try:
+        path.write_bytes(line(outcome))
+    except OSError:
+        # The message is also in the log, which Kubernetes falls back to.
+        return

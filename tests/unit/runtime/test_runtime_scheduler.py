@@ -1,0 +1,182 @@
+"""Batching: who runs together, who waits, and what becomes of errors and of those who left."""
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelway_runtime.protocol.tensors import Array, Arrays, TensorSpec
+from modelway_runtime.server.metrics import Metrics
+from modelway_runtime.server.scheduler import QueueFull, Scheduler
+
+BAD = 13.0
+
+
+class Doubling:
+    """Doubles; refuses 13; keeps each call's rows; waits at its gate."""
+
+    platform = "test"
+    inputs = (TensorSpec(name="x", datatype="FP64", shape=(-1,)),)
+    outputs = (TensorSpec(name="y", datatype="FP64", shape=(-1,)),)
+
+    def __init__(self, *, is_batchable: bool = True) -> None:
+        self.is_batchable = is_batchable
+        self.calls: list[list[Any]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def predict(self, inputs: Mapping[str, Array]) -> Arrays:
+        (array,) = inputs.values()
+        self.calls.append(array.tolist())
+        self.gate.wait()
+        if BAD in array:
+            raise ValueError("thirteen")
+        return {"y": array * 2}
+
+
+def _scheduler(model: Any, *, max_rows: int = 8, max_queue: int = 100) -> tuple[Scheduler, Metrics]:
+    metrics = Metrics("m", "1")
+    return Scheduler(model, metrics, max_rows=max_rows, max_queue=max_queue), metrics
+
+
+async def _answers(scheduler: Scheduler, arrays: list[Array], name: str = "x") -> list[Any]:
+    jobs = [scheduler.submit({name: array}) for array in arrays]
+    results = await asyncio.gather(*(job.future for job in jobs), return_exceptions=True)
+    return [result["y"].tolist() if isinstance(result, dict) else result for result in results]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([1.0, 2.0, 3.0, BAD]), min_size=1, max_size=5), max_size=20),
+    st.integers(1, 10),
+)
+def test_each_request_gets_its_own_rows_or_its_own_error(requests: list[list[float]], max_rows: int) -> None:
+    async def scenario() -> None:
+        model = Doubling()
+        scheduler, metrics = _scheduler(model, max_rows=max_rows)
+        answers = await _answers(scheduler, [np.array(rows) for rows in requests])
+        for rows, answer in zip(requests, answers, strict=True):
+            if BAD in rows:
+                assert isinstance(answer, ValueError)
+            else:
+                assert answer == [row * 2 for row in rows]
+        longest = max(map(len, requests), default=0)
+        assert all(len(call) <= max(max_rows, longest) for call in model.calls)
+        assert metrics.rows.value == sum(map(len, requests))
+        assert metrics.queue_depth.value == 0
+        scheduler.close()
+
+    asyncio.run(scenario())
+
+
+async def test_requests_of_one_turn_of_the_loop_run_together() -> None:
+    model = Doubling()
+    scheduler, _ = _scheduler(model)
+    assert await _answers(scheduler, [np.array([1.0]), np.array([2.0, 3.0])]) == [[2.0], [4.0, 6.0]]
+    assert model.calls == [[1.0, 2.0, 3.0]]
+
+
+async def test_requests_that_come_while_the_model_is_busy_run_together_next() -> None:
+    model = Doubling()
+    model.gate.clear()
+    scheduler, _ = _scheduler(model)
+    first = scheduler.submit({"x": np.array([1.0])})
+    while not model.calls:
+        await asyncio.sleep(0)
+    later = [scheduler.submit({"x": np.array([float(number)])}) for number in (2, 3, 4)]
+    assert first.is_running
+    assert not later[0].is_running
+    model.gate.set()
+    await asyncio.gather(first.future, *(job.future for job in later))
+    assert model.calls == [[1.0], [2.0, 3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(np.zeros((1, 2)), np.zeros((1, 3)), id="widths"),
+        pytest.param(np.zeros(1), np.zeros((1, 1)), id="ranks"),
+        pytest.param(np.zeros(1), np.zeros(1, dtype=np.float32), id="datatypes"),
+    ],
+)
+async def test_unlike_requests_do_not_run_together(one: Array, other: Array) -> None:
+    model = Doubling()
+    scheduler, _ = _scheduler(model)
+    await _answers(scheduler, [one, other, one])
+    assert len(model.calls) == 2
+
+
+async def test_a_model_that_is_not_batchable_gets_one_request_at_a_time() -> None:
+    model = Doubling(is_batchable=False)
+    scheduler, _ = _scheduler(model)
+    await _answers(scheduler, [np.array([1.0]), np.array([2.0])])
+    assert model.calls == [[1.0], [2.0]]
+
+
+async def test_outputs_that_do_not_add_up_are_asked_for_one_by_one() -> None:
+    class Summing(Doubling):
+        def predict(self, inputs: Mapping[str, Array]) -> Arrays:
+            self.calls.append(inputs["x"].tolist())
+            return {"y": inputs["x"].sum(keepdims=True)}
+
+    model = Summing()
+    scheduler, _ = _scheduler(model)
+    assert await _answers(scheduler, [np.array([1.0, 2.0]), np.array([3.0, 4.0])]) == [[3.0], [7.0]]
+    assert model.calls == [[1.0, 2.0, 3.0, 4.0], [1.0, 2.0], [3.0, 4.0]]
+
+
+async def test_a_bad_request_does_not_fail_its_neighbours() -> None:
+    model = Doubling()
+    scheduler, metrics = _scheduler(model)
+    good, bad, other = await _answers(scheduler, [np.array([1.0]), np.array([BAD]), np.array([2.0])])
+    assert (good, other) == ([2.0], [4.0])
+    assert isinstance(bad, ValueError)
+    assert metrics.executions.value == 4
+
+
+async def test_a_full_queue_refuses() -> None:
+    model = Doubling()
+    model.gate.clear()
+    scheduler, _ = _scheduler(model, max_queue=2)
+    running = scheduler.submit({"x": np.array([1.0])})
+    while not model.calls:
+        await asyncio.sleep(0)
+    waiting = [scheduler.submit({"x": np.array([1.0])}) for _ in range(2)]
+    with pytest.raises(QueueFull):
+        scheduler.submit({"x": np.array([1.0])})
+    model.gate.set()
+    await asyncio.gather(running.future, *(job.future for job in waiting))
+
+
+async def test_requests_that_nobody_waits_for_are_not_run() -> None:
+    model = Doubling()
+    model.gate.clear()
+    scheduler, metrics = _scheduler(model)
+    first = scheduler.submit({"x": np.array([1.0])})
+    while not model.calls:
+        await asyncio.sleep(0)
+    gone = scheduler.submit({"x": np.array([2.0])})
+    kept = scheduler.submit({"x": np.array([3.0])})
+    gone.future.cancel()
+    model.gate.set()
+    await asyncio.gather(first.future, kept.future)
+    assert model.calls == [[1.0], [3.0]]
+    assert metrics.queue_depth.value == 0
+
+
+async def test_one_group_does_not_starve_another() -> None:
+    model = Doubling()
+    model.gate.clear()
+    scheduler, _ = _scheduler(model, max_rows=1)
+    jobs = [scheduler.submit({"x": np.array([1.0])})]
+    while not model.calls:
+        await asyncio.sleep(0)
+    jobs += [scheduler.submit({"x": np.array([2.0])}) for _ in range(3)]
+    jobs.append(scheduler.submit({"x": np.array([[3.0]])}))
+    model.gate.set()
+    await asyncio.gather(*(job.future for job in jobs))
+    assert model.calls == [[1.0], [2.0], [[3.0]], [2.0], [2.0]]
