@@ -1,0 +1,322 @@
+"""`status` of a ModelDeployment: what the operator found and did, and what it needs after a restart. Pure.
+
+Every field is optional and unknown ones are dropped on reading, so that operators of different versions can
+follow each other on the same object.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from modelway.api.rules import Struct, keyed_by
+from modelway.api.scalars import Count, Long, Short, Time
+
+MAX_HISTORY = 10
+MAX_REVISIONS = 64
+MAX_CONDITIONS = 16
+
+
+class Part(Struct):
+    """A part of the status: as a `Struct`, but unknown fields do not matter."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Condition(Part):
+    """One aspect of the state, in the form that all Kubernetes tools know."""
+
+    type: Short
+    """Name of the aspect, such as `Ready`."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    observed_generation: int | None = None
+    """Generation of the spec that this was found for."""
+    last_transition_time: Time
+    """When `status` last changed."""
+    reason: Short
+    """Why, in one word of the closed list."""
+    message: Long = ""
+    """Why, in a sentence."""
+
+
+class Address(Part):
+    """Where the model answers."""
+
+    url: Long | None = None
+    """REST, as clients reach it: through the gateway where there is one."""
+    grpc: Long | None = None
+    """gRPC, as clients reach it."""
+    internal: Long | None = None
+    """REST, inside the cluster."""
+
+
+class RuntimeInUse(Part):
+    """The runtime that the stable revision was rendered from."""
+
+    name: Short | None = None
+    """Name of the runtime."""
+    image: Long | None = None
+    """Image of the model container."""
+    outdated: bool | None = None
+    """Whether the runtime has changed since; a new `spec.runtime.refresh` takes it over."""
+
+
+class RevisionReference(Part):
+    """A revision, as others name it."""
+
+    name: Short
+    """Name of the revision and of its Deployment and Service."""
+    number: Count | None = None
+    """Number of the revision, for `undo --to-revision`."""
+    hash: Short | None = None
+    """Hash of its model and runtime."""
+    version: Short | None = None
+    """`spec.model.version` of the revision."""
+    reason: Short | None = None
+    """Why it failed."""
+    message: Long | None = None
+    """Why it failed, in a sentence."""
+    time: Time | None = None
+    """Since when it has this role."""
+
+
+class RevisionModel(Part):
+    """The model of a revision."""
+
+    uri: Long | None = None
+    """Where it was fetched from."""
+    digest: Short | None = None
+    """Digest of the bytes fetched first; all pods of the revision serve these."""
+
+
+class RevisionReplicas(Part):
+    """Pods of a revision."""
+
+    desired: Count | None = None
+    """Pods wanted now."""
+    ready: Count | None = None
+    """Pods that answer."""
+    warmed: Count | None = None
+    """Pods with a loaded and warmed model."""
+
+
+class Revision(Part):
+    """A revision that the operator keeps."""
+
+    name: Short
+    """Name of the revision and of its Deployment and Service."""
+    number: Count | None = None
+    """Number of the revision, for `undo --to-revision`."""
+    hash: Short | None = None
+    """Hash of its model and runtime."""
+    version: Short | None = None
+    """`spec.model.version` of the revision."""
+    model: RevisionModel | None = None
+    """Its model."""
+    image_digest: Long | None = None
+    """Digest of the image that its pods run."""
+    created_at: Time | None = None
+    """When it was born."""
+    state: Short | None = None
+    """What its pods do: `Pending`, `Loading`, `Warming`, `Validating`, `Ready`, `Serving`, `Draining`,
+    `Retained` or `Failed`."""
+    replicas: RevisionReplicas | None = None
+    """Its pods."""
+    reason: Short | None = None
+    """Why it failed or waits."""
+    message: Long | None = None
+    """Why it failed or waits, in a sentence."""
+    drain_until: Time | None = None
+    """Until when its pods still answer after their traffic has gone."""
+    retain_until: Time | None = None
+    """Until when its pods are kept to go back to."""
+
+
+class TrafficShare(Part):
+    """Share of a revision."""
+
+    revision: Short
+    """Name of the revision."""
+    desired_weight: Count | None = None
+    """Percent that it should get."""
+    programmed_weight: Count | None = None
+    """Percent that the gateway has confirmed."""
+    last_programmed_time: Time | None = None
+    """When the gateway confirmed it."""
+
+
+class LastCommand(Part):
+    """The last command that was seen, and what came of it."""
+
+    is_open: ClassVar[bool] = True
+
+    raw: Long | None = None
+    """The command annotation's value, so that it counts once."""
+    raw_abort: Long | None = None
+    """The abort annotation's value, so that it counts once."""
+    id: Short | None = None
+    """Id of the command."""
+    verb: Short | None = None
+    """What was asked for."""
+    rollout: Count | None = None
+    """The rollout that it was meant for."""
+    step: Count | None = None
+    """The step that it was meant for."""
+    result: Short | None = None
+    """`Accepted` or `Rejected`."""
+    message: Long | None = None
+    """What came of it, in a sentence."""
+    by: Short | None = None
+    """Who asked."""
+    at: Time | None = None
+    """When it was seen."""
+
+
+class RolloutStatus(Part):
+    """The rollout under way, or the last one."""
+
+    is_open: ClassVar[bool] = True
+
+    id: Count | None = None
+    """Number of the rollout; it only rises."""
+    revision: Short | None = None
+    """Name of the candidate."""
+    from_revision: Short | None = Field(default=None, validation_alias="from", serialization_alias="from")
+    """Name of the revision that was stable when it began."""
+    against: Short | None = None
+    """After an undo: name of the revision that the spec still asks for."""
+    strategy: Short | None = None
+    """Strategy that it follows: `Initial`, `Rolling`, `Canary` or `Return`."""
+    plan: Short | None = None
+    """ConfigMap that holds the rollout's spec as it was when it began."""
+    source: Short | None = None
+    """What asked for it: `Spec`, `Retry`, `Undo` or `Refresh`."""
+    attempt: Count | None = None
+    """How often this revision has been tried."""
+    retry_at: Time | None = None
+    """When it is tried again."""
+    started_at: Time | None = None
+    """When it began."""
+    finished_at: Time | None = None
+    """When it ended."""
+    outcome: Short | None = None
+    """How it ended: `Promoted`, `FastPromoted`, `Aborted`, `Failed`, `Superseded` or `RolledBack`. Absent: it
+    has not."""
+    reason: Short | None = None
+    """Why it ended so, or what it waits for."""
+    message: Long | None = None
+    """The reason in a sentence."""
+    step_index: Count | None = None
+    """Index of the step, from 0."""
+    step_count: Count | None = None
+    """Number of steps."""
+    step_name: Short | None = None
+    """Name of the step."""
+    step_state: Short | None = None
+    """Where within the step it is: `Scaling`, `Loading`, `Routing`, `Verifying`, `Settling`, `Holding`,
+    `Promoting` or `RollingBack`."""
+    step_started_at: Time | None = None
+    """When the step began."""
+    settled_at: Time | None = None
+    """When the step's weight had settled."""
+    hold_started_at: Time | None = None
+    """When the hold began."""
+    pause_started_at: Time | None = None
+    """When it was paused. Absent: it is not."""
+    paused: bool | None = None
+    """Whether it was paused by a command."""
+    approved: bool | None = None
+    """Whether the step was approved by `promote`."""
+    full: bool | None = None
+    """Whether `promote --full` skips the steps that are left."""
+    high_water_ready: Count | None = None
+    """Most candidate pods that were ready at once: what the progress deadline looks at."""
+    last_progress_at: Time | None = None
+    """When that number last rose, or a step began."""
+    base_replicas: Count | None = None
+    """Pods that stable had when the rollout began."""
+    last_command: LastCommand | None = None
+    """The last command that was seen, and what came of it."""
+
+
+class RouteStatus(Part):
+    """The HTTPRoute."""
+
+    kind: Short | None = None
+    """Its kind."""
+    name: Short | None = None
+    """Its name."""
+    observed_generation: int | None = None
+    """Generation of it that every gateway has confirmed."""
+    programmed: bool | None = None
+    """Whether every gateway named in the spec has confirmed its present generation."""
+
+
+class HistoryEntry(Part):
+    """A rollout that ended."""
+
+    id: Count
+    """Number of the rollout."""
+    from_revision: Short | None = Field(default=None, validation_alias="from", serialization_alias="from")
+    """Name of the revision that was stable when it began."""
+    to_revision: Short | None = Field(default=None, validation_alias="to", serialization_alias="to")
+    """Name of the candidate."""
+    outcome: Short | None = None
+    """How it ended."""
+    reason: Short | None = None
+    """Why it ended so."""
+    started_at: Time | None = None
+    """When it began."""
+    finished_at: Time | None = None
+    """When it ended."""
+
+
+class Status(Part):
+    """What the operator found and did."""
+
+    observed_generation: int | None = None
+    """Generation of the spec that this status speaks of."""
+    epoch: Count | None = None
+    """Number of the operator's lease under which it was written."""
+    phase: Short | None = None
+    """The state in one word, for the eye; programs read the conditions."""
+    message: Long | None = None
+    """The state in a sentence, for the eye."""
+    weight: Count | None = None
+    """Percent of the traffic that the candidate has; 100 when there is none."""
+    address: Address | None = None
+    """Where the model answers."""
+    runtime: RuntimeInUse | None = None
+    """The runtime that the stable revision was rendered from."""
+    conditions: Annotated[
+        tuple[Condition, ...], Field(max_length=MAX_CONDITIONS, json_schema_extra=keyed_by("type"))
+    ] = ()
+    """The state, aspect by aspect."""
+    replicas: Count | None = None
+    """Pods of all revisions, for the scale subresource."""
+    ready_replicas: Count | None = None
+    """Pods of all revisions that answer."""
+    selector: Long | None = None
+    """Label selector of all pods, for the scale subresource."""
+    stable_revision: RevisionReference | None = None
+    """The revision that serves, or is gone back to."""
+    candidate_revision: RevisionReference | None = None
+    """The revision that a rollout brings in."""
+    latest_ready_revision: RevisionReference | None = None
+    """The newest revision that was ready."""
+    last_failed_revision: RevisionReference | None = None
+    """The last revision that failed, and why."""
+    revisions: Annotated[tuple[Revision, ...], Field(max_length=MAX_REVISIONS)] = ()
+    """The revisions that are kept."""
+    traffic: Annotated[tuple[TrafficShare, ...], Field(max_length=MAX_REVISIONS)] = ()
+    """Shares of the revisions with traffic."""
+    rollout: RolloutStatus | None = None
+    """The rollout under way, or the last one."""
+    route: RouteStatus | None = None
+    """The HTTPRoute."""
+    history: Annotated[tuple[HistoryEntry, ...], Field(max_length=MAX_HISTORY)] = ()
+    """The last rollouts that ended, oldest first."""
+
+    def manifest(self) -> dict[str, object]:
+        """The status as JSON, without what is absent."""
+        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
