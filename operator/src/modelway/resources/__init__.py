@@ -1,0 +1,1 @@
+"""Builders of manifests, pure: one file per kind."""
