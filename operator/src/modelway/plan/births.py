@@ -1,0 +1,162 @@
+"""Which revision the spec asks for, and what must be known before a new one is born. Pure."""
+
+import json
+from dataclasses import dataclass
+
+from modelway import kinds, names
+from modelway.api import ModelDeploymentSpec, RuntimeSpec
+from modelway.kinds import Manifest
+from modelway.plan.actions import Action, Create, Verify
+from modelway.plan.observed import Observed, Revision, Runtime, Stranger
+from modelway.plan.record import Record
+from modelway.plan.trouble import Trouble
+from modelway.resources import autoscaler, pod, revision, traffic, workload
+from modelway.resources.metadata import Parent
+
+GOLDEN_LIMIT = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The revision that the spec asks for; `existing` is None until it is born."""
+
+    name: str
+    existing: Revision | None = None
+    birth: revision.Birth | None = None
+    blocked: Trouble | None = None
+
+
+def wanted(observed: Observed, record: Record, parent: Parent) -> Wanted:
+    """The spec's revision: there already, to be born, or blocked with a reason."""
+    spec = observed.spec
+    assert spec is not None
+    identity = revision.identity(revision.source(spec, parent.name))
+    name = names.revision(parent.name, identity)
+    blocked = _unsupported(observed, spec)
+    existing = observed.revision(name)
+    if existing or blocked:
+        return Wanted(name=name, existing=existing, blocked=blocked)
+    runtime = _runtime(observed, record, spec)
+    unfit = runtime if isinstance(runtime, Trouble) else _unfit(runtime, spec)
+    if isinstance(runtime, Trouble) or unfit:
+        return Wanted(name=name, blocked=unfit)
+    build = pod.Build(
+        parent=parent,
+        spec=spec,
+        revision=identity,
+        runtime=runtime.spec,
+        runtime_image=observed.features.runtime_image,
+    )
+    number = max((item.number for item in observed.revisions), default=0) + 1
+    birth = revision.Birth(build=build, number=number, runtime_kind=runtime.kind, runtime_name=runtime.name)
+    return Wanted(name=name, birth=birth)
+
+
+def _unsupported(observed: Observed, spec: ModelDeploymentSpec) -> Trouble | None:
+    """What the schema cannot see and the API server does not check."""
+    if observed.strangers:
+        return _strange(min(observed.strangers, key=lambda stranger: stranger.is_leaving))
+    if observed.has_gateway and not observed.features.gateway:
+        message = "spec.traffic.parentRefs needs the Gateway API (HTTPRoute v1), which this cluster does not have"
+        return Trouble(reason="FeatureNotSupported", message=message)
+    requests = spec.validation.requests if spec.validation else ()
+    size = sum(len(json.dumps([request.request, request.expect])) for request in requests)
+    if size > GOLDEN_LIMIT:
+        message = f"spec.validation.requests: {size} bytes, at most {GOLDEN_LIMIT}: use validation.file instead"
+        return Trouble(reason="InvalidSpec", message=message)
+    return None
+
+
+def _strange(stranger: Stranger) -> Trouble:
+    if stranger.is_leaving:
+        message = f"{stranger.kind} {stranger.name} still belongs to an earlier object of this name"
+        return Trouble(reason="WaitingForDeletion", message=message)
+    message = f"{stranger.kind} {stranger.name} carries our labels but belongs to another object"
+    return Trouble(reason="Conflict", message=message)
+
+
+def _runtime(observed: Observed, record: Record, spec: ModelDeploymentSpec) -> Runtime | Trouble:
+    """The runtime recorded with stable (else with the last revision), unless the edit asks for the present one."""
+    last = observed.revisions[-1] if observed.revisions else None
+    previous = observed.revision(record.stable) or last
+    if previous and _keeps_runtime(previous, spec):
+        recorded = previous.runtime
+        return Runtime(kind=recorded["kind"], name=recorded["name"], spec=RuntimeSpec.model_validate(recorded["spec"]))
+    return resolve(observed, spec)
+
+
+def _keeps_runtime(previous: Revision, spec: ModelDeploymentSpec) -> bool:
+    source = revision.source(spec)["runtime"]
+    before = previous.source.get("runtime", {})
+    formats = {item["name"] for item in previous.runtime["spec"]["formats"]}
+    is_same_choice = all(source.get(key) == before.get(key) for key in ("ref", "refresh"))
+    return is_same_choice and spec.model.format in formats
+
+
+def _unfit(runtime: Runtime, spec: ModelDeploymentSpec) -> Trouble | None:
+    """Templates are open objects: nobody has looked at the parts that are laid over each other here."""
+    found = pod.unfit(spec.runtime.template or {})
+    if found:
+        return Trouble(reason="InvalidSpec", message=f"spec.runtime.template.{found}")
+    found = pod.unfit(runtime.spec.template)
+    return (
+        Trouble(reason="InvalidSpec", message=f"{runtime.kind} {runtime.name}: spec.template.{found}")
+        if found
+        else None
+    )
+
+
+def resolve(observed: Observed, spec: ModelDeploymentSpec) -> Runtime | Trouble:
+    """The present runtime that the spec names, or the best one that lists its format.
+
+    The namespace's own runtimes come first, then the highest priority, then the name.
+    """
+    reference = spec.runtime.ref
+    if reference:
+        named = [item for item in observed.runtimes if (item.kind, item.name) == (reference.kind, reference.name)]
+        message = f"{reference.kind} {reference.name} does not exist"
+        return named[0] if named else Trouble(reason="RuntimeNotFound", message=message)
+    able = [item for item in observed.runtimes if _priority(item, spec.model.format) is not None]
+    if not able:
+        known = sorted({format.name for item in observed.runtimes for format in item.spec.formats})
+        message = f"No runtime lists the format {spec.model.format}; known formats: {', '.join(known) or 'none'}"
+        return Trouble(reason="RuntimeNotFound", message=message)
+    return min(
+        able,
+        key=lambda item: (item.kind != "ModelRuntime", -(_priority(item, spec.model.format) or 0), item.name),
+    )
+
+
+def _priority(runtime: Runtime, name: str) -> int | None:
+    return next((format.priority for format in runtime.spec.formats if format.name == name), None)
+
+
+def actions(observed: Observed, birth: revision.Birth) -> tuple[Action, ...]:
+    """Check everything that the revision will be made of, then store it."""
+    manifest = revision.controller_revision(birth)
+    parent, identity = birth.build.parent, birth.build.revision
+    name = manifest["metadata"]["name"]
+    found: list[Action] = [
+        Verify(kind=kind, manifest=item, note="check before the revision is born")
+        for kind, item in _checked(observed, parent, manifest)
+    ]
+    validation = birth.build.spec.validation
+    if validation and validation.requests:
+        golden = workload.golden(name, parent, identity, validation)
+        found.append(Create(kind=kinds.CONFIG_MAP, manifest=golden, note="keep the golden requests of the revision"))
+    note = f"revision {birth.number} of {birth.build.spec.model.uri}"
+    return (*found, Create(kind=kinds.CONTROLLER_REVISION, manifest=manifest, note=note))
+
+
+def _checked(observed: Observed, parent: Parent, manifest: Manifest) -> list[tuple[kinds.Kind, Manifest]]:
+    spec = observed.spec
+    assert spec is not None
+    name, identity = manifest["metadata"]["name"], manifest["metadata"]["labels"][names.REVISION_LABEL]
+    found = [(kinds.DEPLOYMENT, workload.deployment_at_birth(manifest, parent, "Candidate", 0))]
+    if spec.autoscaling:
+        autoscaled = autoscaler.autoscaler(name, parent, identity, spec.autoscaling, 1)
+        found.append((kinds.HORIZONTAL_POD_AUTOSCALER, autoscaled))
+    if observed.has_gateway and spec.traffic and observed.route is None:
+        model = spec.model.name or parent.name
+        found.append((kinds.HTTP_ROUTE, traffic.route(parent, spec.traffic, model, {name: 100})))
+    return found

@@ -1,0 +1,206 @@
+"""What one pass knows: a frozen snapshot of one ModelDeployment and everything that belongs to it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from modelway import names
+from modelway.api import ModelDeploymentSpec, RuntimeSpec
+from modelway.api import Rollout as RolloutSpec
+from modelway.kinds import Kind, Manifest
+from modelway.plan.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The ModelDeployment as an object: who it is, apart from what it asks for."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+    annotations: Mapping[str, str]
+    is_deleting: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a container ended: kubelet's reason, the exit code and the termination message."""
+
+    reason: str
+    exit_code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container of a pod, as the kubelet reports it."""
+
+    name: str
+    is_init: bool
+    is_ready: bool
+    is_running: bool
+    restarts: int
+    waiting_reason: str
+    waiting_message: str
+    ended: Ended | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """One model pod."""
+
+    name: str
+    revision: str
+    is_ready: bool
+    is_terminating: bool
+    is_started: bool
+    unschedulable: str
+    containers: tuple[Container, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A revision's Deployment."""
+
+    manifest: Manifest
+    replicas: int
+    resource_version: str
+    pods_refused: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One immutable revision: its ControllerRevision and the children that run it."""
+
+    name: str
+    hash: str
+    number: int
+    manifest: Manifest
+    outcome: str
+    reason: str
+    role: str
+    workload: Workload | None = None
+    service: Manifest | None = None
+    autoscaler: Manifest | None = None
+    golden: Manifest | None = None
+    lock_manifest: Manifest | None = None
+    pods: tuple[Pod, ...] = ()
+
+    @property
+    def ready(self) -> int:
+        """Pods that answer and are not about to end."""
+        return sum(pod.is_ready and not pod.is_terminating for pod in self.pods)
+
+    @property
+    def lock(self) -> str:
+        """The digest that every pod is held to; empty until the first pod fetched the model."""
+        return str((self.lock_manifest.get("data") or {}).get("digest", "")) if self.lock_manifest else ""
+
+    @property
+    def replicas(self) -> int:
+        """Pods asked for."""
+        return self.workload.replicas if self.workload else 0
+
+    @property
+    def source(self) -> Manifest:
+        """The user's fields that made this revision."""
+        source: Manifest = self.manifest["data"]["source"]
+        return source
+
+    @property
+    def rendered(self) -> Manifest:
+        """Its Deployment and Service, as rendered at birth."""
+        rendered: Manifest = self.manifest["data"]["rendered"]
+        return rendered
+
+    @property
+    def runtime(self) -> Manifest:
+        """The runtime that it was rendered from: kind, name and spec."""
+        runtime: Manifest = self.manifest["data"]["runtime"]
+        return runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The model's HTTPRoute: the weights written in it, and whether every parent took them."""
+
+    manifest: Manifest
+    weights: Mapping[str, int]
+    is_programmed: bool
+    trouble: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """A ModelRuntime or ClusterModelRuntime that could run the model."""
+
+    kind: str
+    name: str
+    spec: RuntimeSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What this cluster and this installation can do."""
+
+    gateway: bool
+    runtime_image: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stranger:
+    """An object that carries our labels and belongs to somebody else."""
+
+    kind: Kind
+    name: str
+    is_leaving: bool
+    """Whether its owner was an earlier ModelDeployment of this name, so that Kubernetes will delete it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """Everything that one pass may look at. `now` is in UTC, whole seconds."""
+
+    now: datetime
+    epoch: int
+    owner: Owner
+    spec: ModelDeploymentSpec | None
+    invalid: str
+    record: Record
+    status: Manifest
+    features: Features
+    revisions: tuple[Revision, ...] = ()
+    runtimes: tuple[Runtime, ...] = ()
+    service: Manifest | None = None
+    route: Route | None = None
+    plans: Mapping[int, Manifest] = field(default_factory=dict)
+    planned: RolloutSpec | None = None
+    """`spec.rollout` as it was when the recorded rollout began; None while that is not stored."""
+    strangers: tuple[Stranger, ...] = ()
+
+    def revision(self, name: str) -> Revision | None:
+        """The revision of that name, if it still exists."""
+        return next((revision for revision in self.revisions if revision.name == name), None)
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether this model's traffic goes through a Gateway."""
+        return bool(self.spec and self.spec.traffic and self.spec.traffic.parent_refs)
+
+    @property
+    def selected(self) -> Mapping[str, str]:
+        """What the model's own Service selects; empty while there is none."""
+        selector: Mapping[str, str] = self.service["spec"].get("selector", {}) if self.service else {}
+        return selector
+
+    def is_selected(self, revision: Revision) -> bool:
+        """Whether the model's own Service sends requests to that revision."""
+        return bool(self.selected) and self.selected.get(names.REVISION_LABEL, revision.hash) == revision.hash
+
+    def is_selected_alone(self, name: str) -> bool:
+        """Whether the model's own Service sends requests to that revision and to no other."""
+        revision = self.revision(name)
+        return revision is not None and self.selected.get(names.REVISION_LABEL) == revision.hash

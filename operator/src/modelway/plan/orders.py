@@ -1,0 +1,142 @@
+"""What a command does to the record. Pure."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from modelway.plan import commands, rollouts, trouble
+from modelway.plan.births import Wanted
+from modelway.plan.commands import Command, Verb
+from modelway.plan.observed import Revision
+from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
+from modelway.plan.scene import Scene
+
+Effect = tuple[Record, str, str]
+"""The record afterwards, why the command was refused (or empty), and what it did."""
+
+
+def obeyed(scene: Scene, wanted: Wanted) -> Record:
+    """With the new command, if there is one, carried out or refused; each is answered once."""
+    command = commands.pending(scene.observed, scene.record)
+    if command is None:
+        return commands.seen(scene.observed, scene.record)
+    refusal = commands.refusal(command, scene.observed, scene.record)
+    if refusal:
+        return commands.answered(scene.observed, scene.record, command, refusal, "")
+    record, refusal, effect = _VERBS[Verb(command.verb)](scene, wanted, command)
+    return commands.answered(scene.observed, record, command, refusal, effect)
+
+
+def _active(scene: Scene) -> Rollout:
+    assert scene.rollout is not None
+    return scene.rollout
+
+
+def _promote(scene: Scene, _: Wanted, __: Command) -> Effect:
+    rollout = _active(scene)
+    if rollout.state in (StepState.ROLLING_BACK, StepState.PROMOTING):
+        return scene.record, f"The rollout is {rollout.state} already", ""
+    return (
+        replace(scene.record, rollout=replace(rollout, is_approved=True)),
+        "",
+        f"Step {rollout.step + 1} is approved",
+    )
+
+
+def _promote_full(scene: Scene, _: Wanted, __: Command) -> Effect:
+    rollout = _active(scene)
+    if rollout.state in (StepState.ROLLING_BACK, StepState.PROMOTING):
+        return scene.record, f"The rollout is {rollout.state} already", ""
+    moved = replace(rollout, is_full=True, is_paused_by_command=False)
+    return replace(scene.record, rollout=moved), "", "Holds and approvals are skipped"
+
+
+def _abort(scene: Scene, _: Wanted, command: Command) -> Effect:
+    rollout = _active(scene)
+    if scene.stable is None:
+        return scene.record, "There is no stable revision to go back to", ""
+    if rollout.state is StepState.ROLLING_BACK:
+        return scene.record, "The rollout is going back already", ""
+    message = f"Aborted by {command.by}" if command.by else "Aborted by command"
+    back = rollouts.turned_back(rollout, Outcome.ABORTED, "UserAbort", message)
+    return replace(scene.record, rollout=back), "", f"Traffic goes back to {scene.stable.name}"
+
+
+def _pause(scene: Scene, _: Wanted, __: Command) -> Effect:
+    rollout = replace(_active(scene), is_paused_by_command=True)
+    return replace(scene.record, rollout=rollout), "", "The rollout stays where it is"
+
+
+def _resume(scene: Scene, _: Wanted, __: Command) -> Effect:
+    if scene.spec.rollout.paused:
+        return scene.record, "spec.rollout.paused is true: set it to false", ""
+    if not _active(scene).is_paused_by_command:
+        return scene.record, "The rollout is not paused", ""
+    rollout = replace(_active(scene), is_paused_by_command=False)
+    return replace(scene.record, rollout=rollout), "", "The rollout goes on"
+
+
+def _retry(scene: Scene, wanted: Wanted, _: Command) -> Effect:
+    target = wanted.existing
+    if scene.rollout is not None and scene.rollout.strategy is not Strategy.INITIAL:
+        return scene.record, "A rollout is under way: abort it first", ""
+    if target is None or target.name == scene.record.stable:
+        return scene.record, "There is nothing to retry: the spec's revision serves", ""
+    former = trouble.of_revision(target)
+    if scene.stable is not None and former and former.is_verdict:
+        return scene.record, "Its pods of the last try are still there: ask again in a minute", ""
+    last = scene.record.rollout
+    record = replace(scene.record, rollout=replace(last, against="") if last else None)
+    if scene.rollout is not None:
+        record = rollouts.finished(scene, scene.rollout, Outcome.SUPERSEDED, "Superseded", "A retry took its place")
+    return rollouts.started(scene, record, target, source=Source.RETRY), "", f"{target.name} is tried again"
+
+
+def _undo(scene: Scene, wanted: Wanted, command: Command) -> Effect:
+    target = _undo_target(scene, command)
+    if isinstance(target, str):
+        return scene.record, target, ""
+    if target.name == scene.record.stable:
+        return _undo_under_way(scene, target, command)
+    record = scene.record
+    if scene.rollout is not None:
+        record = rollouts.finished(scene, scene.rollout, Outcome.SUPERSEDED, "UserUndo", "An undo took its place")
+    against = wanted.name if wanted.name != target.name else ""
+    begun = rollouts.started(scene, record, target, source=Source.UNDO, against=against)
+    return begun, "", f"Going back to revision {target.number} ({target.name})"
+
+
+def _undo_under_way(scene: Scene, target: Revision, command: Command) -> Effect:
+    rollout = scene.rollout
+    if rollout is None or rollout.state is StepState.ROLLING_BACK:
+        return scene.record, f"Revision {target.number} serves already", ""
+    message = f"Undone by {command.by}" if command.by else "Undone by command"
+    back = rollouts.turned_back(rollout, Outcome.ABORTED, "UserUndo", message)
+    return replace(scene.record, rollout=back), "", f"Traffic goes back to {target.name}"
+
+
+def _undo_target(scene: Scene, command: Command) -> Revision | str:
+    """The revision to go back to, or why there is none."""
+    revisions = scene.observed.revisions
+    if command.revision is not None:
+        kept = ", ".join(str(item.number) for item in revisions)
+        found = next((item for item in revisions if item.number == command.revision), None)
+        return found or f"Revision {command.revision} is not kept; kept are {kept}"
+    if scene.rollout is not None and scene.stable is not None:
+        return scene.stable
+    promoted = (Outcome.PROMOTED, Outcome.FAST_PROMOTED)
+    for line in reversed(scene.record.history):
+        if line.outcome in promoted and line.revision == scene.record.stable:
+            before = scene.observed.revision(line.origin)
+            return before or "The revision before this one is not kept: name one with --to-revision"
+    return "There is no earlier revision to go back to"
+
+
+_VERBS: dict[Verb, Callable[[Scene, Wanted, Command], Effect]] = {
+    Verb.PROMOTE: _promote,
+    Verb.PROMOTE_FULL: _promote_full,
+    Verb.ABORT: _abort,
+    Verb.PAUSE: _pause,
+    Verb.RESUME: _resume,
+    Verb.RETRY: _retry,
+    Verb.UNDO: _undo,
+}

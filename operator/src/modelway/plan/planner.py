@@ -1,0 +1,76 @@
+"""From what is observed to what to do: the one entry of the decisions. Pure.
+
+wanted     which revision the spec asks for
+obeyed     what people commanded
+decided    whether a rollout begins, is superseded or turns back
+advanced   where the rollout goes next
+actions    the writes that follow
+"""
+
+from dataclasses import replace
+
+from modelway.plan import births, children, counts, engine, orders, reach, rollouts, trouble
+from modelway.plan.actions import Action, Counts, Plan
+from modelway.plan.births import Wanted
+from modelway.plan.observed import Observed
+from modelway.plan.scene import Scene
+from modelway.plan.trouble import Trouble
+from modelway.resources.metadata import Parent
+
+
+def plan(observed: Observed) -> Plan:
+    """The decision of one pass. Planning again after everything was done gives an empty plan."""
+    if observed.owner.is_deleting:
+        return Plan(record=observed.record)
+    if observed.spec is None:
+        weight = observed.status.get("weight", 100)
+        blocked = Trouble(reason="InvalidSpec", message=observed.invalid)
+        return Plan(record=observed.record, weight=weight, blocked=blocked)
+    parent = Parent(namespace=observed.owner.namespace, name=observed.owner.name, uid=observed.owner.uid)
+    record = rollouts.recovered(observed, observed.record)
+    wanted = births.wanted(observed, record, parent)
+    scene = Scene(observed=observed, spec=observed.spec, parent=parent, record=record)
+    scene = replace(scene, record=orders.obeyed(scene, wanted))
+    wanted = replace(wanted, blocked=wanted.blocked or reach.blocked(scene, wanted))
+    scene = replace(scene, record=rollouts.decided(scene, wanted))
+    scene = replace(scene, record=engine.advanced(scene))
+    scene = replace(scene, record=rollouts.retired(scene))
+    return _decision(scene, wanted)
+
+
+def _decision(scene: Scene, wanted: Wanted) -> Plan:
+    candidate, stable = scene.candidate, scene.stable
+    return Plan(
+        record=scene.record,
+        actions=_actions(scene, wanted),
+        wake=engine.wake(scene),
+        hold_until=engine.hold_until(scene),
+        desired=wanted.name,
+        weight=scene.weight_of(candidate) if candidate else 100,
+        counts=Counts(
+            desired=scene.total,
+            stable=counts.of(scene, stable) if stable else 0,
+            candidate=counts.of(scene, candidate) if candidate else 0,
+        ),
+        blocked=wanted.blocked,
+        trouble=trouble.of_revision(candidate) if candidate else None,
+        stable_trouble=trouble.of_revision(stable) if stable else None,
+        traffic_trouble=_traffic_trouble(scene),
+    )
+
+
+def _actions(scene: Scene, wanted: Wanted) -> tuple[Action, ...]:
+    born = births.actions(scene.observed, wanted.birth) if wanted.birth else ()
+    return (*children.actions(scene, wanted), *born)
+
+
+def _traffic_trouble(scene: Scene) -> Trouble | None:
+    """What keeps a decided weight from holding."""
+    route = scene.observed.route
+    if scene.observed.has_gateway and route is not None and not route.is_programmed:
+        message = route.message or "The gateway has not reported on the route yet"
+        return Trouble(reason=route.trouble or "RouteNotProgrammed", message=message)
+    rollout = scene.rollout
+    if rollout is None or scene.observed.has_gateway or counts.step_pods(scene) > 0:
+        return None
+    return reach.unreachable(scene, rollout.step, scene.step.weight)

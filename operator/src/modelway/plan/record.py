@@ -1,0 +1,239 @@
+"""What a rollout must remember between passes; kept in `status`, never in memory. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from modelway.kinds import Manifest
+
+
+class Strategy(StrEnum):
+    """How a rollout gives traffic to its revision."""
+
+    INITIAL = "Initial"
+    ROLLING = "Rolling"
+    CANARY = "Canary"
+    RETURN = "Return"
+
+
+class Source(StrEnum):
+    """What asked for a rollout."""
+
+    SPEC = "Spec"
+    RETRY = "Retry"
+    UNDO = "Undo"
+
+
+class StepState(StrEnum):
+    """Where a step is; in this order."""
+
+    SCALING = "Scaling"
+    LOADING = "Loading"
+    ROUTING = "Routing"
+    VERIFYING = "Verifying"
+    SETTLING = "Settling"
+    HOLDING = "Holding"
+    PROMOTING = "Promoting"
+    ROLLING_BACK = "RollingBack"
+
+
+class Outcome(StrEnum):
+    """How a rollout ended."""
+
+    PROMOTED = "Promoted"
+    FAST_PROMOTED = "FastPromoted"
+    ABORTED = "Aborted"
+    FAILED = "Failed"
+    SUPERSEDED = "Superseded"
+    ROLLED_BACK = "RolledBack"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One rollout of one revision: its intent, its place in the steps and its clocks."""
+
+    id: int
+    revision: str
+    origin: str
+    against: str = ""
+    strategy: Strategy
+    source: Source
+    started_at: datetime
+    state: StepState = StepState.SCALING
+    step: int = 0
+    step_started_at: datetime
+    progress_at: datetime
+    high_water: int = 0
+    base: int = 0
+    settled_at: datetime | None = None
+    hold_started_at: datetime | None = None
+    paused_at: datetime | None = None
+    is_paused_by_command: bool = False
+    is_approved: bool = False
+    is_full: bool = False
+    attempt: int = 0
+    retry_at: datetime | None = None
+    outcome: str = ""
+    reason: str = ""
+    message: str = ""
+    finished_at: datetime | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it still has something to do."""
+        return self.finished_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastCommand:
+    """The last command seen and what became of it; `raw` is never obeyed twice."""
+
+    raw: str = ""
+    raw_abort: str = ""
+    id: str = ""
+    verb: str = ""
+    rollout: int = 0
+    step: int = 0
+    by: str = ""
+    at: str = ""
+    result: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One line of the history."""
+
+    id: int
+    origin: str
+    revision: str
+    outcome: str
+    reason: str
+    started_at: datetime
+    finished_at: datetime
+
+
+HISTORY_LIMIT = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All that is remembered about one ModelDeployment."""
+
+    stable: str = ""
+    rollout: Rollout | None = None
+    last_command: LastCommand = field(default_factory=LastCommand)
+    retire_at: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
+    history: tuple[Finished, ...] = ()
+
+    @property
+    def active(self) -> Rollout | None:
+        """The rollout under way, if any."""
+        return self.rollout if self.rollout and self.rollout.is_active else None
+
+    def finish(self, rollout: Rollout) -> "Record":
+        """With that rollout ended and written into the history (the last ten are kept)."""
+        assert rollout.finished_at is not None
+        line = Finished(
+            id=rollout.id,
+            origin=rollout.origin,
+            revision=rollout.revision,
+            outcome=rollout.outcome,
+            reason=rollout.reason,
+            started_at=rollout.started_at,
+            finished_at=rollout.finished_at,
+        )
+        return replace(self, rollout=rollout, history=(*self.history, line)[-HISTORY_LIMIT:])
+
+
+_NAMES = {
+    "origin": "from",
+    "step": "stepIndex",
+    "state": "stepState",
+    "is_paused_by_command": "paused",
+    "is_approved": "approved",
+    "is_full": "full",
+    "paused_at": "pauseStartedAt",
+    "progress_at": "lastProgressAt",
+    "high_water": "highWaterReady",
+    "base": "baseReplicas",
+}
+_TIMES = {
+    "started_at",
+    "step_started_at",
+    "settled_at",
+    "hold_started_at",
+    "paused_at",
+    "progress_at",
+    "retry_at",
+}
+_TIMES |= {"finished_at"}
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, whole seconds, as Kubernetes writes times."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(text: str) -> datetime:
+    """The inverse of `timestamp`."""
+    return datetime.fromisoformat(text)
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(word.capitalize() for word in tail)
+
+
+def _key(cls: type, name: str) -> str:
+    if cls is Finished and name == "revision":
+        return "to"
+    if cls is LastCommand:
+        return _camel(name)
+    return _NAMES.get(name, _camel(name))
+
+
+def dump(value: Rollout | LastCommand | Finished) -> Manifest:
+    """One of the records above as JSON; empty values are left out."""
+    found = {_key(type(value), item.name): getattr(value, item.name) for item in fields(value)}
+    return {
+        key: timestamp(item) if isinstance(item, datetime) else item
+        for key, item in found.items()
+        if item is not None and item is not False and item != ""
+    }
+
+
+def _load(cls: type[Any], raw: Manifest) -> Any:
+    keys = {item.name: _key(cls, item.name) for item in fields(cls)}
+    values = {name: raw[key] for name, key in keys.items() if key in raw}
+    times = {name: moment(values[name]) for name in values.keys() & _TIMES}
+    return cls(**values | times)
+
+
+def _rollout(raw: Manifest) -> Rollout:
+    rollout: Rollout = _load(Rollout, {"from": ""} | raw)
+    return replace(
+        rollout,
+        strategy=Strategy(rollout.strategy),
+        source=Source(rollout.source),
+        state=StepState(rollout.state),
+    )
+
+
+def parse(status: Manifest) -> Record:
+    """The record kept in a status; an empty one where there is none."""
+    rollout = status.get("rollout") or {}
+    retire = {
+        item["name"]: moment(item["retainUntil"]) for item in status.get("revisions", ()) if item.get("retainUntil")
+    }
+    history = tuple(_load(Finished, {"reason": "", "from": ""} | line) for line in status.get("history", ()))
+    return Record(
+        stable=status.get("stableRevision", {}).get("name", ""),
+        rollout=_rollout(rollout) if "id" in rollout else None,
+        last_command=_load(LastCommand, rollout.get("lastCommand", {})),
+        retire_at=MappingProxyType(retire),
+        history=history,
+    )

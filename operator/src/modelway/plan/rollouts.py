@@ -1,0 +1,185 @@
+"""When a rollout begins, ends, or gives way to another. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from modelway.plan.births import Wanted
+from modelway.plan.observed import Observed, Revision
+from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
+from modelway.plan.scene import Scene
+
+UNDONE = "Undone"
+"""Outcome label of a revision that an undo left, while the spec still asks for it."""
+
+DECLINED = {Outcome.FAILED, Outcome.ABORTED, UNDONE}
+"""Outcomes after which a revision is not started again by itself: a new spec, `retry` or `undo` helps."""
+
+RETRY_AFTER = (timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=60))
+"""How long a candidate that the environment kept from starting waits for its next attempt."""
+
+
+def declined(record: Record, revision: Revision) -> bool:
+    """Whether the revision must not be started although the spec asks for it."""
+    last = record.rollout
+    if last and last.against == revision.name:
+        return True
+    if last and not last.is_active and last.revision == revision.name:
+        return last.outcome in DECLINED and last.retry_at is None
+    return revision.outcome in DECLINED and not (last and last.is_active and last.revision == revision.name)
+
+
+def recovered(observed: Observed, record: Record) -> Record:
+    """With stable found again from labels and traffic where the status was lost."""
+    if observed.revision(record.stable) or record.active:
+        return record
+    labelled = [item for item in observed.revisions if item.role == "Stable" and item.workload]
+    weights = observed.route.weights if observed.route else {}
+    routed = sorted(
+        (item for item in observed.revisions if weights.get(item.name)), key=lambda item: weights[item.name]
+    )
+    selected = [item for item in observed.revisions if observed.is_selected_alone(item.name) and item.ready]
+    found = [*selected, *routed, *labelled]
+    return replace(record, stable=found[-1].name if found else "")
+
+
+def decided(scene: Scene, wanted: Wanted) -> Record:
+    """With a rollout begun, superseded or turned back where the spec asks for it."""
+    record, rollout, target = scene.record, scene.rollout, wanted.existing
+    if target is None or wanted.blocked or scene.is_suspended:
+        return record
+    if rollout is None:
+        return _begun(scene, target)
+    if target.name in (rollout.revision, rollout.against) or rollout.state is StepState.ROLLING_BACK:
+        return record
+    if target.name == record.stable:
+        return replace(
+            record,
+            rollout=turned_back(rollout, Outcome.ROLLED_BACK, "SpecReverted", "The spec went back to it"),
+        )
+    ended = finished(scene, rollout, Outcome.SUPERSEDED, "Superseded", "A newer spec took its place")
+    if _serves_unpromoted(scene):
+        ended = replace(ended, stable=rollout.revision)
+    return started(scene, ended, target, source=Source.SPEC)
+
+
+def _serves_unpromoted(scene: Scene) -> bool:
+    """Whether a first revision has the traffic already, though its gateway has not confirmed that yet."""
+    candidate = scene.candidate
+    return scene.stable is None and candidate is not None and candidate.ready > 0 and scene.weight_of(candidate) > 0
+
+
+def _begun(scene: Scene, target: Revision) -> Record:
+    record, last = scene.record, scene.record.rollout
+    if target.name == record.stable or declined(record, target) or scene.spec.rollout.paused:
+        return record
+    is_again = last is not None and last.revision == target.name and last.retry_at is not None
+    if is_again and last and last.retry_at:
+        if scene.observed.now < last.retry_at:
+            return record
+        return started(scene, record, target, source=Source.RETRY, attempt=last.attempt + 1)
+    return started(scene, record, target, source=Source.SPEC)
+
+
+def started(
+    scene: Scene, record: Record, target: Revision, *, source: Source, attempt: int = 0, against: str = ""
+) -> Record:
+    """With a new rollout of the target; revisions kept warm from before give up their pods."""
+    now = scene.observed.now
+    last = record.rollout
+    number = max([last.id if last else 0, *scene.observed.plans, *(line.id for line in record.history)])
+    stable = scene.observed.revision(record.stable)
+    rollout = Rollout(
+        id=number + 1,
+        revision=target.name,
+        origin=record.stable,
+        against=against,
+        strategy=_strategy(scene, stable, source),
+        source=source,
+        started_at=now,
+        step_started_at=now,
+        progress_at=now,
+        base=stable.replicas if stable else 0,
+        attempt=attempt,
+    )
+    return replace(record, rollout=rollout, retire_at=_hastened(scene, record, target))
+
+
+def _hastened(scene: Scene, record: Record, target: Revision) -> Mapping[str, datetime]:
+    """Deadlines without the bake: a rollout needs the room of revisions that were only kept warm, once they drained."""
+    last, now = record.rollout, scene.observed.now
+    is_warm = last is not None and last.finished_at is not None
+    drained = {last.origin: last.finished_at + scene.strategy.drain} if last and is_warm and last.finished_at else {}
+    found = {
+        name: min(until, max(now, drained.get(name, now)))
+        for name, until in record.retire_at.items()
+        if name != target.name
+    }
+    return MappingProxyType(found)
+
+
+def _strategy(scene: Scene, stable: Revision | None, source: Source) -> Strategy:
+    if stable is None:
+        return Strategy.INITIAL
+    if source is Source.UNDO:
+        return Strategy.RETURN
+    return Strategy(scene.spec.rollout.strategy)
+
+
+def turned_back(rollout: Rollout, outcome: Outcome, reason: str, message: str) -> Rollout:
+    """On its way back to stable; it ends once no request can reach the candidate."""
+    return replace(
+        rollout,
+        state=StepState.ROLLING_BACK,
+        outcome=outcome,
+        reason=reason,
+        message=message,
+        is_paused_by_command=False,
+        paused_at=None,
+    )
+
+
+def finished(scene: Scene, rollout: Rollout, outcome: Outcome, reason: str, message: str) -> Record:
+    """With the rollout ended and its pods, or those of the former stable, given a time to go."""
+    now = scene.observed.now
+    ended = replace(rollout, outcome=outcome, reason=reason, message=message, finished_at=now)
+    leaving = rollout.origin if outcome in (Outcome.PROMOTED, Outcome.FAST_PROMOTED) else rollout.revision
+    record = scene.record.finish(ended)
+    if leaving and outcome is not Outcome.SUPERSEDED:
+        record = replace(record, retire_at=_retiring(scene, record, leaving, now + _stay(scene, outcome)))
+    return record
+
+
+def retired(scene: Scene) -> Record:
+    """With a time to go for every revision that nothing needs any more, counted from when its traffic was gone."""
+    now, record = scene.observed.now, scene.record
+    found = {}
+    for revision in scene.others:
+        until = record.retire_at.get(revision.name)
+        if not revision.replicas or scene.is_in_use(revision):
+            continue
+        if until is not None:
+            found[revision.name] = until
+        elif scene.is_programmed or not scene.observed.route:
+            found[revision.name] = now + scene.strategy.drain
+    return record if found == record.retire_at else replace(record, retire_at=MappingProxyType(found))
+
+
+def _retiring(scene: Scene, record: Record, leaving: str, until: datetime) -> Mapping[str, datetime]:
+    """Deadlines of revisions that still have pods; the others need none."""
+    alive = {item.name for item in scene.observed.revisions if item.replicas}
+    kept = {name: when for name, when in record.retire_at.items() if name in alive}
+    return MappingProxyType(kept | ({leaving: until} if leaving in alive else {}))
+
+
+def _stay(scene: Scene, outcome: Outcome) -> timedelta:
+    """How long pods stay after their traffic has gone.
+
+    Without a gateway the pods of a candidate that was taken back go at once: their end closes kept-alive connections.
+    """
+    strategy = scene.strategy
+    if outcome in (Outcome.PROMOTED, Outcome.FAST_PROMOTED):
+        is_kept = scene.keeps_stable and scene.rollout is not None and scene.rollout.strategy is not Strategy.RETURN
+        return strategy.drain + (strategy.bake_time if is_kept else timedelta(0))
+    return strategy.drain if scene.observed.has_gateway else timedelta(0)
