@@ -1,0 +1,86 @@
+"""What is worth an Event: the transitions from one status to the next. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from modelway.kinds import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """One Event to write."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+
+
+_TOLD = {"Stalled": "Warning", "RevisionFailed": "Warning", "Paused": "Normal"}
+_TOLD_ELSEWHERE = ("RolloutFailed", "RolloutAborted")
+_BEGINNINGS = {"Undo": "UserUndo"}
+
+
+def news(old: Manifest, new: Manifest) -> Iterator[News]:
+    """Every transition, once: rollouts begun, moved and ended, commands refused, conditions that became true."""
+    yield from _of_rollout(old.get("rollout") or {}, new.get("rollout") or {})
+    yield from _of_command(old.get("rollout") or {}, new.get("rollout") or {})
+    yield from _of_conditions(_by_type(old), _by_type(new))
+
+
+def _by_type(status: Manifest) -> dict[str, Manifest]:
+    return {item["type"]: item for item in status.get("conditions", ())}
+
+
+def _of_rollout(old: Manifest, new: Manifest) -> Iterator[News]:
+    if "id" not in new:
+        return
+    name, number = new["revision"], new["id"]
+    if old.get("id") != number:
+        yield _normal(
+            _BEGINNINGS.get(new["source"], "NewRevisionCreated"),
+            f"Rollout {number} of {name} began ({new['strategy']}, by {new['source']})",
+        )
+    step = (number, new.get("stepIndex", 0))
+    if "finishedAt" not in new and step[1] and step != (old.get("id"), old.get("stepIndex", 0)):
+        yield _normal("ShiftingTraffic", f"Rollout {number} of {name} reached step {step[1] + 1} of {new['stepCount']}")
+    is_ended = "finishedAt" in new and ("finishedAt" not in old or old.get("id") != number)
+    if is_ended and new["outcome"] in ("Promoted", "FastPromoted"):
+        yield _normal("RevisionPromoted", f"Rollout {number}: {name} has all of the traffic")
+    elif is_ended:
+        text = f"Rollout {number} of {name} ended: {new['outcome']}, {new.get('reason', 'for no reason given')}"
+        is_wish = new["outcome"] in ("Superseded", "RolledBack")
+        severity: Literal["Normal", "Warning"] = "Normal" if is_wish else "Warning"
+        yield News(type=severity, reason=new.get("reason") or "RolloutFailed", message=text)
+
+
+def _normal(reason: str, message: str) -> News:
+    return News(type="Normal", reason=reason, message=message)
+
+
+def _of_command(old: Manifest, new: Manifest) -> Iterator[News]:
+    command = new.get("lastCommand") or {}
+    if command.get("result") != "Rejected" or command == (old.get("lastCommand") or {}):
+        return
+    if command.get("at") != (old.get("lastCommand") or {}).get("at"):
+        yield News(
+            type="Warning",
+            reason="CommandRejected",
+            message=f"{command.get('verb')}: {command.get('message')}",
+        )
+
+
+def _of_conditions(old: dict[str, Manifest], new: dict[str, Manifest]) -> Iterator[News]:
+    for kind, severity in _TOLD.items():
+        now, before = new.get(kind), old.get(kind)
+        if now is not None and now["reason"] in _TOLD_ELSEWHERE:
+            continue
+        if now is not None and (before is None or before["reason"] != now["reason"]):
+            yield News(
+                type="Warning" if severity == "Warning" else "Normal",
+                reason=now["reason"],
+                message=now["message"],
+            )
+    now, before = new.get("Available"), old.get("Available")
+    if now and before and now["status"] == "False" and before["status"] == "True":
+        yield News(type="Warning", reason=now["reason"], message=now["message"])

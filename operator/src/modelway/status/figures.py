@@ -1,0 +1,165 @@
+"""The parts of the status that name objects and count pods. Pure."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from modelway import names
+from modelway.api import Step
+from modelway.kinds import Manifest
+from modelway.plan import record as records
+from modelway.plan.observed import Revision
+from modelway.plan.record import Rollout, Strategy, timestamp
+from modelway.status.view import View
+
+
+def address(view: View) -> Manifest:
+    """Where the model answers: through the gateway, and inside the cluster."""
+    spec, owner = view.observed.spec, view.observed.owner
+    if spec is None:
+        return dict(view.observed.status.get("address", {}))
+    path = f"/v2/models/{spec.model.name or owner.name}"
+    internal = f"http://{names.service(owner.name)}.{owner.namespace}.svc"
+    hostnames = [name for name in spec.traffic.hostnames if not name.startswith("*")] if spec.traffic else []
+    if not spec.traffic or not hostnames:
+        return {"url": internal + path, "internal": internal}
+    sections = " ".join(f"{item.section_name or ''} {item.port or ''}" for item in spec.traffic.parent_refs)
+    scheme = "https" if "https" in sections or "443" in sections else "http"
+    return {"url": f"{scheme}://{hostnames[0]}{path}", "internal": internal}
+
+
+def runtime(view: View) -> Manifest:
+    """What the serving revision was rendered from, and whether that has changed since."""
+    serving = view.stable or view.candidate
+    if serving is None:
+        return {}
+    recorded = serving.runtime
+    image = serving.rendered["deployment"]["template"]["spec"]["containers"][0].get("image", "")
+    present = next(
+        (item for item in view.observed.runtimes if (item.kind, item.name) == (recorded["kind"], recorded["name"])),
+        None,
+    )
+    is_same = present is not None and present.spec.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True
+    ) == recorded.get("spec")
+    return {"name": recorded["name"], "image": image, "outdated": not is_same}
+
+
+def reference(revision: Revision | None) -> Manifest:
+    """A revision, as others name it; empty without one."""
+    if revision is None:
+        return {}
+    return {
+        "name": revision.name,
+        "hash": revision.hash,
+        "number": revision.number,
+        **_version(revision),
+    }
+
+
+def _version(revision: Revision) -> Manifest:
+    version = revision.source["model"].get("version")
+    return {"version": version} if version else {}
+
+
+def last_failed(view: View) -> Manifest:
+    """The last revision that was taken back, and why; it stays until another one is."""
+    last = view.plan.record.rollout
+    revision = view.observed.revision(last.revision) if last else None
+    if last and revision and last.outcome in ("Failed", "Aborted"):
+        since = last.finished_at or view.observed.now
+        old = view.observed.status.get("lastFailedRevision", {})
+        if last.finished_at is None and old.get("name") == revision.name and old.get("reason") == last.reason:
+            return dict(old)
+        text = {"reason": last.reason, "message": last.message, "time": timestamp(since)}
+        return reference(revision) | text
+    return dict(view.observed.status.get("lastFailedRevision", {}))
+
+
+def revision(view: View, revision: Revision) -> Manifest:
+    """One revision that is kept: its model, its pods and what became of it."""
+    model = revision.source["model"]
+    digest = revision.lock or model.get("digest", "")
+    found: Manifest = reference(revision) | {
+        "model": {"uri": model["uri"]} | ({"digest": digest} if digest else {}),
+        "createdAt": revision.manifest["metadata"].get("creationTimestamp"),
+        "state": _state(view, revision),
+        "replicas": {"desired": revision.replicas, "ready": revision.ready},
+        "reason": revision.reason,
+        "message": _revision_message(view, revision),
+    }
+    until = view.plan.record.retire_at.get(revision.name)
+    if until and revision.replicas:
+        found["retainUntil"] = timestamp(until)
+    return {key: value for key, value in found.items() if value not in (None, "")}
+
+
+def _revision_message(view: View, revision: Revision) -> str:
+    last = view.plan.record.rollout
+    return last.message if last and last.revision == revision.name and last.outcome in ("Failed", "Aborted") else ""
+
+
+def _state(view: View, revision: Revision) -> str:
+    if revision.name == view.plan.record.stable:
+        return "Serving" if revision.ready else "Loading"
+    if view.rollout and view.rollout.revision == revision.name:
+        if revision.ready:
+            return "Serving" if view.plan.weight else "Ready"
+        return "Loading" if revision.pods else "Pending"
+    if revision.outcome == "Failed":
+        return "Failed"
+    return "Draining" if revision.replicas and not revision.ready else "Retained"
+
+
+def traffic(view: View) -> Iterable[Manifest]:
+    """The shares as they are: from the live route, or from what the model's own Service selects."""
+    route = view.observed.route
+    if route is not None and view.observed.has_gateway:
+        for name, weight in route.weights.items():
+            programmed = {"programmedWeight": weight} if route.is_programmed else {}
+            yield {"revision": name, "desiredWeight": weight} | programmed
+        return
+    selected = [item for item in view.observed.revisions if view.observed.is_selected(item) and item.ready]
+    ready = sum(item.ready for item in selected)
+    for item in selected:
+        weight = round(100 * item.ready / ready)
+        yield {"revision": item.name, "desiredWeight": weight, "programmedWeight": weight}
+
+
+def rollout(view: View) -> Manifest:
+    """The rollout under way or the last one, and the last command."""
+    rollout, command = view.plan.record.rollout, records.dump(view.plan.record.last_command)
+    found: Manifest = {key: value for key, value in command.items() if value != 0 or key in ("rollout", "step")}
+    told = {"lastCommand": found} if any(command.get(key) for key in ("raw", "rawAbort", "id", "verb")) else {}
+    if rollout is None:
+        return told
+    steps = _steps(view, rollout)
+    name = steps[rollout.step].name if rollout.step < len(steps) else None
+    extra: dict[str, Any] = {
+        "plan": names.rollout(view.observed.owner.name, rollout.id),
+        "stepCount": _step_count(view, rollout),
+    }
+    return records.dump(rollout) | extra | ({"stepName": name} if name else {}) | told
+
+
+def _steps(view: View, rollout: Rollout) -> tuple[Step, ...]:
+    return view.strategy.steps if view.strategy and rollout.strategy is Strategy.CANARY else ()
+
+
+def _step_count(view: View, rollout: Rollout) -> int:
+    steps = _steps(view, rollout)
+    return len(steps) + (not steps or steps[-1].weight != 100)
+
+
+def route(view: View) -> Manifest:
+    """The HTTPRoute, and whether every gateway has confirmed it."""
+    route = view.observed.route
+    if route is None:
+        return {}
+    found: Manifest = {
+        "kind": "HTTPRoute",
+        "name": route.manifest["metadata"]["name"],
+        "programmed": route.is_programmed,
+    }
+    if route.is_programmed:
+        found["observedGeneration"] = route.manifest["metadata"].get("generation", 1)
+    return found

@@ -1,0 +1,99 @@
+"""The figures that every part of the status is drawn from. Pure."""
+
+from dataclasses import dataclass
+
+from modelway.api import Rollout as RolloutSpec
+from modelway.plan.actions import Plan
+from modelway.plan.observed import Observed, Revision
+from modelway.plan.record import Rollout, StepState, timestamp
+from modelway.plan.rollouts import declined
+from modelway.plan.trouble import Trouble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The figures that every part of the status is drawn from."""
+
+    observed: Observed
+    plan: Plan
+    failure: Trouble | None
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """The rollout under way."""
+        return self.plan.record.active
+
+    @property
+    def stable(self) -> Revision | None:
+        """The revision that serves."""
+        return self.observed.revision(self.plan.record.stable)
+
+    @property
+    def candidate(self) -> Revision | None:
+        """The revision that the rollout brings in."""
+        return self.observed.revision(self.rollout.revision) if self.rollout else None
+
+    @property
+    def desired(self) -> Revision | None:
+        """The revision that the spec asks for."""
+        return self.observed.revision(self.plan.desired)
+
+    @property
+    def blocked(self) -> Trouble | None:
+        """What keeps anything from being started: found by the plan, or answered by the API server."""
+        return self.plan.blocked or self.failure
+
+    @property
+    def total(self) -> int:
+        """N."""
+        return self.plan.counts.desired
+
+    @property
+    def strategy(self) -> RolloutSpec | None:
+        """`spec.rollout` as it was when the recorded rollout began; else as it is."""
+        last, recorded, spec = self.plan.record.rollout, self.observed.record.rollout, self.observed.spec
+        is_recorded = last is not None and recorded is not None and last.id == recorded.id
+        if is_recorded and self.observed.planned is not None:
+            return self.observed.planned
+        return spec.rollout if spec else None
+
+    @property
+    def serving(self) -> Revision | None:
+        """Who answers: stable, or the candidate where stable has no pod left that could."""
+        stable, candidate = self.stable, self.candidate
+        is_replaced = candidate is not None and candidate.ready and (stable is None or not stable.ready)
+        return candidate if is_replaced and self.plan.weight else stable or candidate
+
+    @property
+    def is_declined(self) -> bool:
+        """Whether the spec asks for a revision that failed, was aborted or was undone."""
+        desired = self.desired
+        is_elsewhere = desired is not None and desired.name != self.plan.record.stable
+        return bool(is_elsewhere and self.rollout is None and desired and declined(self.plan.record, desired))
+
+    @property
+    def waits_for_retry(self) -> bool:
+        """Whether the spec's revision was given up for now, and is tried again by clock."""
+        last = self.plan.record.rollout
+        return bool(last and not last.is_active and last.retry_at and last.revision == self.plan.desired)
+
+    @property
+    def pause(self) -> tuple[str, str] | None:
+        """Reason and message of what the rollout waits for, if a person or a clock holds it."""
+        rollout, spec = self.rollout, self.observed.spec
+        if spec is not None and spec.rollout.paused and (rollout or self.plan.desired != self.plan.record.stable):
+            return "UserPause", "spec.rollout.paused is true; set it to false to go on"
+        if rollout is None or spec is None:
+            return None
+        if rollout.is_paused_by_command:
+            return (
+                "UserPause",
+                f"Paused by command; go on with `kubectl modelway resume {self.observed.owner.name}`",
+            )
+        if rollout.state is not StepState.HOLDING:
+            return None
+        where = f"step {rollout.step + 1} at {self.plan.weight} %"
+        if self.plan.hold_until is None:
+            command = f"kubectl modelway promote {self.observed.owner.name}"
+            return "AwaitingApproval", f"Waiting at {where} for approval: `{command}`"
+        return "StepPause", f"Holding {where} until {timestamp(self.plan.hold_until)}"
