@@ -1,0 +1,38 @@
+"""`modelway-operator`, or `python -m modelway`: runs the operator."""
+
+import asyncio
+import logging
+import sys
+
+import uvloop
+from kubernetes.aio.config import ConfigException
+from prometheus_client import disable_created_metrics
+from pydantic import ValidationError
+
+from modelway import logs, process
+from modelway.settings import PREFIX, Settings
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Run until the end; the exit code."""
+    try:
+        settings = Settings.from_environment()
+    except ValidationError as failure:
+        for error in failure.errors(include_url=False, include_input=False):
+            name = PREFIX + "_".join(str(part) for part in error["loc"][:1]).upper()
+            print(f"{name}: {error['msg']}", file=sys.stderr)
+        return 2
+    logs.configure(settings.log_level)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # They double the series, and nobody reads them.
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(process.run(settings))
+    except (ConfigException, OSError, ValueError) as failure:
+        log.error("Did not start: %s", failure)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""All that touches the API server: client, cache, queue, lease, pre-flight."""

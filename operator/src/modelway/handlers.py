@@ -1,0 +1,166 @@
+"""kopf, which watches the cluster and does nothing else: no handler here writes, waits or decides."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import kopf
+
+from modelway import names
+from modelway.cluster import paths
+from modelway.cluster.intake import Intake
+from modelway.cluster.jitter import spread
+from modelway.cluster.session import Connection
+from modelway.cluster.watched import Watched, selector
+from modelway.kinds import Kind
+
+LARGEST_PAUSE_SECONDS = 15.0
+CHUNK = 250
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Stores nothing; saves kopf a deep copy of every object at every event."""
+
+    def build(self, *, body: Any, extra_fields: Any = None, ignored_fields: Any = None) -> Any:
+        return {}
+
+    def fetch(self, *, body: Any) -> Any:
+        return None
+
+    def store(self, *, body: Any, patch: Any, essence: Any) -> None:
+        return None
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Stores nothing."""
+
+    def fetch(self, *, key: Any, body: Any) -> Any:
+        return None
+
+    def store(self, *, key: Any, record: Any, body: Any, patch: Any) -> None:
+        return None
+
+    def purge(self, *, key: Any, body: Any, patch: Any) -> None:
+        return None
+
+    def touch(self, *, body: Any, patch: Any, value: Any) -> None:
+        return None
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+class _Pauses:
+    """Never ends: kopf gives up, and the process with it, when the list of pauses does."""
+
+    def __iter__(self) -> Iterator[float]:
+        for attempt in itertools.count():
+            yield spread(min(2.0 ** min(attempt, 10), LARGEST_PAUSE_SECONDS), 0.3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Watches all kinds until told to stop."""
+
+    connection: Connection
+    watched: Watched
+    intake: Intake
+    relisted: Callable[[Kind], None]
+    """Called when the watch of a kind began anew: it does not tell of deletions before that."""
+    streaming: bool
+    """Whether the server can begin a watch with the objects themselves."""
+
+    async def run(self, stop: asyncio.Event, started: Callable[[], None]) -> None:
+        """Watch until `stop` is set; raises or returns when kopf ends by itself.
+
+        Every task that is created after this began is cancelled when it ends. `started` is called once kopf
+        has installed its signal handlers, which others may replace then.
+        """
+        earlier = frozenset(asyncio.all_tasks())
+        tasks = await kopf.spawn_tasks(
+            identity="modelway",  # type: ignore[arg-type]  # its type is private; without one kopf asks for a user name
+            registry=self.registry(),
+            settings=self.settings(),
+            standalone=True,
+            clusterwide=not self.watched.namespaces,
+            namespaces=self.watched.namespaces,
+            stop_flag=stop,
+        )
+        started()
+        await kopf.run_tasks(tasks, ignored=earlier)
+
+    def registry(self) -> kopf.OperatorRegistry:
+        """One sink for each kind, and the session."""
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(self._login)
+        for kind in self.watched.kinds:
+            resource = (kind.group, kind.version, kind.plural)
+            kopf.on.event(*resource, id=f"observe-{kind.plural}", registry=registry)(self._sink(kind))
+        return registry
+
+    def settings(self) -> kopf.OperatorSettings:
+        """Nothing stored, posted or scanned; no pause that ends; children by label on the server's side."""
+        settings = kopf.OperatorSettings()
+        settings.posting.enabled = False
+        settings.scanning.disabled = True
+        settings.persistence.diffbase_storage = _NoDiffBase()
+        settings.persistence.progress_storage = _NoProgress()
+        settings.persistence.finalizer = f"{names.GROUP}/kopf-unused"
+        settings.queueing.idle_timeout = 0.05
+        settings.networking.request_timeout = 30
+        settings.networking.connect_timeout = 5
+        settings.networking.error_backoffs = _Pauses()
+        settings.networking.enforce_retry_after = True
+        settings.watching.connect_timeout = 10
+        settings.watching.server_timeout = 600
+        settings.watching.client_timeout = 660
+        settings.watching.reconnect_backoff = 1.0
+        settings.watching.initial_streaming = self.streaming
+        settings.watching.chunk_size = None if self.streaming else CHUNK
+        settings.process.ultimate_exiting_timeout = 25
+        for kind in self.watched.kinds:
+            if selector(kind):
+                settings.watching.label_selectors[_is(kind)] = selector(kind)
+        return settings
+
+    def _sink(self, kind: Kind) -> Callable[..., Any]:
+        async def observe(event: Any, **_: Any) -> None:
+            self.intake.observe(kind, event["type"], event["object"])
+
+        return observe
+
+    async def _login(self, **_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(
+            server=self.connection.server,
+            aiohttp_session=self.connection.session(connections=0, traces=(self._trace(),)),
+        )
+
+    def _trace(self) -> aiohttp.TraceConfig:
+        """Sees where a watch begins anew, which kopf does not tell."""
+        kinds = {(paths.group(kind), kind.plural): kind for kind in self.watched.kinds}
+
+        async def on_request_end(_: Any, __: Any, params: aiohttp.TraceRequestEndParams) -> None:
+            url = params.url
+            kind = kinds.get(("/".join(url.path.split("/")[: _depth(url.path)]), url.path.rsplit("/", 1)[-1]))
+            begins = "watch" not in url.query or "sendInitialEvents" in url.query
+            if kind is not None and begins and "continue" not in url.query and params.response.status == 200:
+                self.relisted(kind)
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_end.append(on_request_end)
+        return trace
+
+
+def _depth(path: str) -> int:
+    """Segments of `/api/v1` or `/apis/GROUP/VERSION`, with the empty one before the first slash."""
+    return 3 if path.startswith("/api/") else 4
+
+
+def _is(kind: Kind) -> Callable[[Any], bool]:
+    def matches(resource: Any) -> bool:
+        return (resource.group, resource.version, resource.plural) == (kind.group, kind.version, kind.plural)
+
+    return matches

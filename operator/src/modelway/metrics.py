@@ -1,0 +1,46 @@
+"""What the operator counts while it works; what can be read at scrape time is in `cluster/scrape.py`."""
+
+import platform
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from modelway import __version__
+
+_API_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_RECONCILE_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60)
+
+
+class Metrics:
+    """One set for one process; never a module-level global, so that tests can have many."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self.api_requests = counter("api_requests", "Requests to the API server", "verb", "kind", "code")
+        self.api_seconds = histogram("api_request_seconds", "Their duration", _API_SECONDS, "verb")
+        self.reconciles = counter("reconciles", "Finished reconciliations", "result")
+        self.reconcile_seconds = histogram("reconcile_seconds", "Their duration", _RECONCILE_SECONDS)
+        self.workers_busy = gauge("workers_busy", "Workers that reconcile now")
+        self.watch_events = counter("watch_events", "Events taken from watches", "kind", "type")
+        self.relists = counter("relists", "Lists by which a watch began anew", "kind")
+        self.sweeps = counter("sweeps", "Comparisons of the cache with the API server", "kind")
+        self.sweep_differences = counter("sweep_differences", "Objects that a comparison corrected", "kind")
+        self.leader = gauge("leader", "1 while this process holds the lease")
+        self.loop_lag_seconds = gauge("event_loop_lag_seconds", "How late the event loop woke last")
+        self.events_dropped = counter("events_dropped", "Kubernetes Events not written", "reason")
+        self.applied = counter("actions_applied", "Writes that reconciliations made", "action")
+        build = gauge("build_info", "Always 1", "version", "python")
+        build.labels(__version__, platform.python_version()).set(1)
+
+    def render(self) -> bytes:
+        """The text format of Prometheus."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"modelway_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"modelway_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"modelway_{name}", text, labels, buckets=buckets, registry=self.registry)
