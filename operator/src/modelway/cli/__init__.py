@@ -1,0 +1,5 @@
+"""The command line: `modelway …`, also the kubectl plug-in `kubectl modelway …`."""
+
+from modelway.cli.program import main
+
+__all__ = ["main"]

@@ -1,0 +1,116 @@
+"""The command line's own language: its commands, flags and help."""
+
+import argparse
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from modelway.api import durations
+from modelway.cli.client import Access
+from modelway.cli.commands import Verb
+
+_EPILOG = """\
+exit codes:
+  0  done (with --wait: and it had its effect)
+  1  refused, rejected, or it came out otherwise
+  2  wrong usage
+  3  the cluster cannot be reached
+  4  --timeout is over; the command stays in force
+"""
+
+_HELP = {
+    "status": "show what serves, what a rollout does, and what to do next",
+    "promote": "approve the step, or end its hold",
+    "abort": "take the candidate back; the stable revision serves on",
+    "retry": "try a revision that failed or was aborted once more",
+    "undo": "go back to the revision before, or to --to-revision",
+    "pause": "stop the rollout where it is",
+    "resume": "let a paused rollout go on",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """One call of the command line."""
+
+    access: Access
+    name: str | None
+    verb: Verb | None
+    to_revision: int | None = None
+    is_watch: bool = False
+    is_json: bool = False
+    is_everywhere: bool = False
+    is_wait: bool = False
+    is_dry_run: bool = False
+    timeout: timedelta = field(default=timedelta(minutes=10))
+
+
+def parse(program: str, words: list[str]) -> Arguments:
+    """The arguments. Ends the process with code 2 and a usage line where they are wrong."""
+    found = _parser(program).parse_args(words)
+    verb = None if found.command == "status" else Verb(found.command)
+    return Arguments(
+        access=Access(kubeconfig=found.kubeconfig, context=found.context, namespace=found.namespace),
+        name=found.name,
+        verb=Verb.PROMOTE_FULL if getattr(found, "full", False) else verb,
+        to_revision=getattr(found, "to_revision", None),
+        is_watch=getattr(found, "watch", False),
+        is_json=getattr(found, "output", None) == "json",
+        is_everywhere=getattr(found, "all_namespaces", False),
+        is_wait=getattr(found, "wait", False),
+        is_dry_run=getattr(found, "dry_run", False),
+        timeout=getattr(found, "timeout", timedelta(minutes=10)),
+    )
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Look at ModelDeployments and steer their rollouts.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    shared = _shared()
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in _HELP.items():
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".", parents=[shared])
+        if name == "status":
+            _add_status(command)
+        else:
+            _add_command(command)
+        if name == "promote":
+            command.add_argument("--full", action="store_true", help="skip the steps that are left")
+        if name == "undo":
+            command.add_argument("--to-revision", type=int, metavar="N", help="number of the revision")
+    return parser
+
+
+def _shared() -> argparse.ArgumentParser:
+    """Flags that mean what they mean for kubectl."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("-n", "--namespace", help="default: the context's")
+    shared.add_argument("--context", help="context of the kubeconfig")
+    shared.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, or ~/.kube/config")
+    return shared
+
+
+def _add_status(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", nargs="?", metavar="NAME", help="without it: a line for each object")
+    command.add_argument("-A", "--all-namespaces", action="store_true", help="the same for the whole cluster")
+    command.add_argument("-w", "--watch", action="store_true", help="show it again when it changes")
+    command.add_argument("-o", "--output", choices=["json"], help="name, status and next step as JSON")
+
+
+def _add_command(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="NAME")
+    command.add_argument("--wait", action="store_true", help="until it had its effect, or cannot have it")
+    command.add_argument(
+        "--timeout", type=_duration, default=timedelta(minutes=10), metavar="10m", help="end of --wait"
+    )
+    command.add_argument("--dry-run", action="store_true", help="have it checked and write nothing")
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return durations.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,124 @@
+"""The entry point of `modelway` and `kubectl-modelway`: parse, ask, show, end with an exit code."""
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from modelway.api import durations
+from modelway.cli import advice, arguments, commands, outcomes, view
+from modelway.cli.arguments import Arguments
+from modelway.cli.client import Client
+from modelway.cli.commands import Caller, Command, Verb
+from modelway.cli.exits import Exit, Failure
+from modelway.cli.objects import Model
+from modelway.cli.paint import Paint
+
+_PLUGIN = "kubectl-modelway"
+_PAUSE_SECONDS = 1
+"""Between two looks. It asks and does not watch: the view counts down and outlives API server restarts."""
+
+
+def main() -> int:
+    """Run one command. The return value is the exit code."""
+    program = "kubectl modelway" if Path(sys.argv[0]).name == _PLUGIN else "modelway"
+    return run(program, sys.argv[1:])
+
+
+def run(program: str, words: list[str]) -> int:
+    """Run one command of that program."""
+    found = arguments.parse(program, words)
+    try:
+        client = Client(found.access)
+        return _command(client, found, found.verb) if found.verb else _status(client, found)
+    except Failure as failure:
+        print(failure, file=sys.stderr)
+        return failure.code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+
+
+def _paint() -> Paint:
+    return Paint(sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+
+
+def _status(client: Client, found: Arguments) -> int:
+    if not found.is_watch:
+        print(_shown(client, found), end="")
+        return Exit.DONE
+    shown = ""
+    for _ in _looks(None):
+        text = _shown(client, found)
+        if sys.stdout.isatty():
+            print(f"\x1b[H\x1b[J{text}", end="", flush=True)
+        elif text != shown:
+            print(text, flush=True)
+        shown = text
+    return Exit.DONE
+
+
+def _shown(client: Client, found: Arguments) -> str:
+    """One object as a page, or all of them as a table."""
+    if found.name is None:
+        models = [Model.parse(item) for item in client.list(everywhere=found.is_everywhere)]
+        return _json([_plain(model) for model in models]) if found.is_json else view.table(models, _paint())
+    model = Model.parse(client.get(found.name))
+    return _json(_plain(model)) if found.is_json else view.page(model, datetime.now(UTC), _paint())
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _plain(model: Model) -> dict[str, object]:
+    """What `-o json` gives for one object; fields are only ever added."""
+    return {
+        "namespace": model.namespace,
+        "name": model.name,
+        "generation": model.generation,
+        "nextStep": advice.next_step(model),
+        "status": model.manifest.get("status") or {},
+    }
+
+
+def _command(client: Client, found: Arguments, verb: Verb) -> int:
+    model = Model.parse(client.get(found.name or ""))
+    caller = Caller(id=secrets.token_hex(4), by=client.caller(), at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    command = commands.make(verb, model, caller, to_revision=found.to_revision)
+    client.annotate(model.name, command.annotation, command.value, dry_run=found.is_dry_run)
+    if found.is_dry_run:
+        print(f"{model.name}: would write {command.annotation}={command.value}")
+        return Exit.DONE
+    print(f"{model.name}: asked for {command.verb} of rollout {command.rollout}")
+    return _follow(client, command, model.name, found.timeout) if found.is_wait else Exit.DONE
+
+
+def _follow(client: Client, command: Command, name: str, timeout: timedelta) -> int:
+    """Wait for the command's effect and show each change on the way."""
+    shown = ""
+    for _ in _looks(timeout):
+        verdict = outcomes.judge(command, Model.parse(client.get(name)))
+        if verdict.message != shown:
+            print(f"{name}: {verdict.message}", flush=True)
+            shown = verdict.message
+        if verdict.is_done:
+            return Exit.DONE if verdict.is_good else Exit.REFUSED
+    raise Failure(
+        f"{command.verb} of {name} had no effect within {durations.format(timeout)}",
+        advice=f"It stays in force. See `kubectl modelway status {name}`.",
+        code=Exit.TIMEOUT,
+    )
+
+
+def _looks(limit: timedelta | None) -> Iterator[None]:
+    """One look now and one after each pause, until the time is over."""
+    end = None if limit is None else time.monotonic() + limit.total_seconds()
+    while True:
+        yield
+        if end is not None and time.monotonic() >= end:
+            return
+        time.sleep(_PAUSE_SECONDS)
