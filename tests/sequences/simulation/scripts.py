@@ -1,0 +1,52 @@
+"""How the pods of a model behave: one script for each model URI, replaceable while they run."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """Delays in seconds, and what goes wrong, if anything."""
+
+    schedule: float = 1
+    fetch: float = 2
+    load: float = 3
+    fetch_failure: str = ""
+    """Reason in the termination message of `fetch`."""
+    load_failure: str = ""
+    """Reason in the termination message of the server."""
+    message: str = ""
+    """Text of the failure."""
+    answers_wrong: bool = False
+    """Fails golden requests where the revision has any."""
+    crashes: bool = False
+    """Ends before it is ready and leaves log lines instead of a termination message."""
+    uses_too_much_memory: bool = False
+    is_unschedulable: bool = False
+    image_is_missing: bool = False
+    is_never_ready: bool = False
+    flaps_every: float = 0
+    """Seconds between becoming ready and unready; 0 for never."""
+    digest: str = ""
+    """Digest of the bytes behind the URI; by default made from the URI."""
+    ends: float = 2
+    """Seconds from SIGTERM to the end."""
+
+
+HEALTHY = Script()
+
+
+@dataclass(slots=True)
+class Scripts:
+    """The scripts of a simulation, and the Secrets that exist."""
+
+    by_uri: dict[str, Script] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+
+    def of(self, uri: str) -> Script:
+        """The script of a model; healthy by default."""
+        return self.by_uri.get(uri, HEALTHY)
+
+    def digest(self, uri: str) -> str:
+        """What `fetch` computes over the bytes behind a URI."""
+        return self.of(uri).digest or "sha256:" + hashlib.sha256(uri.encode()).hexdigest()

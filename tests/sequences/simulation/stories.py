@@ -1,0 +1,62 @@
+"""Beginnings that many tests share, and the comparison with golden logs."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from modelway.kinds import Manifest
+from simulation import models
+from simulation.notes import place
+from simulation.world import World
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+TWO_STEPS = models.canary(
+    {"name": "taste", "weight": 10, "hold": "1m"}, {"name": "half", "weight": 50, "hold": "1m"}, bake="1m"
+)
+GATED = models.canary({"weight": 10, "hold": "1m"}, {"weight": 50, "approval": "Required"}, bake="0s")
+
+
+def installed(
+    rollout: Manifest | None = None, *, seed: int | None = None, gateway: bool = True, **fields: Any
+) -> World:
+    """A cluster in which v1 serves."""
+    world = World(seed=seed, has_gateway=gateway)
+    world.apply(models.spec("v1", gateway=gateway, rollout=rollout or TWO_STEPS, **fields))
+    world.run_to_phase("Suspended" if fields.get("replicas") == 0 else "Healthy")
+    return world
+
+
+def upgrade(world: World, version: str, **changes: Any) -> None:
+    """The user applies the same manifest with another version of the model (and other changes)."""
+    spec = {**world.model()["spec"], **changes, "model": {**models.model(version), **changes.get("model", {})}}
+    world.apply(spec)
+
+
+def reach(world: World, step: int, state: str, *, rollout: int = 2, within: float = 900) -> None:
+    """Let time pass until the rollout (the first one is the install) is there."""
+    world.run_until(lambda: place(world.rollout()) == (rollout, step, state), within=within)
+
+
+def rest(world: World, seconds: float = 900) -> int:
+    """Let time pass; how many writes the operator made in it."""
+    before = len(world.server.writes) + len(world.recorder.events)
+    world.run_for(seconds)
+    return len(world.server.writes) + len(world.recorder.events) - before
+
+
+def compare(world: World, name: str) -> None:
+    """The log is the golden one; `UPDATE_GOLDEN=1` writes it anew."""
+    path = GOLDEN / f"{name}.log"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(world.golden(), encoding="utf-8")
+    assert world.golden() == path.read_text(encoding="utf-8"), f"{path.name} differs: see UPDATE_GOLDEN=1"
+
+
+def serves_alone(world: World, version: str, pods: int = 2) -> None:
+    """Assert that one version has all the traffic and all its pods."""
+    assert world.selected() == {version}, world.picture()
+    if world.model()["spec"].get("traffic"):
+        assert world.weights() == {version: 100}, world.picture()
+    assert len(world.pods(version, ready=True)) == pods, world.picture()

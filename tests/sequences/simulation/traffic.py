@@ -1,0 +1,165 @@
+"""The invariants of traffic: where requests may go, checked at each write of the route and the Service."""
+
+from modelway import kinds, names
+from simulation.facts import Facts, need
+
+
+def _is_route(facts: Facts) -> bool:
+    write = facts.write
+    return write.kind == kinds.HTTP_ROUTE and write.name == facts.name and write.after is not None
+
+
+def no_weight_on_emptiness(facts: Facts) -> str:
+    """1: a route write gives no weight to a revision without a ready pod, unless it leaves the shares alone.
+
+    Where somebody has written nothing but zeros, all for stable is as good as any other division.
+    """
+    if not _is_route(facts):
+        return ""
+    weights, before = facts.weights(facts.write.after), _before(facts)
+    empty = [name for name, weight in weights.items() if weight and not facts.ready(name)]
+    is_repair = not before and weights == {facts.stable: 100}
+    if not empty or weights == before or is_repair:
+        return ""
+    return f"weight on {empty} without a ready pod: {before} -> {weights}"
+
+
+def weights_are_valid(facts: Facts) -> str:
+    """2: each rule's weights are whole, add up to 100, and name Services that exist."""
+    if not _is_route(facts) or facts.write.after is None:
+        return ""
+    shares = []
+    for rule in facts.write.after["spec"].get("rules") or ():
+        backends = rule.get("backendRefs") or ()
+        shares.append({item["name"]: item["weight"] for item in backends})
+        if backends and sum(item["weight"] for item in backends) != 100:
+            return f"weights do not add up to 100: {shares[-1]}"
+        missing = [b["name"] for b in backends if not facts.store.find(kinds.SERVICE, facts.namespace, b["name"])]
+        if missing:
+            return f"the route names Services that do not exist: {missing}"
+    return "" if all(share == shares[0] for share in shares) else f"the rules divide differently: {shares}"
+
+
+def never_above_the_step(facts: Facts) -> str:
+    """3: no write raises a revision that is not stable above what the rollout's steps have granted."""
+    if not _is_route(facts):
+        return ""
+    before = _before(facts)
+    for name, weight in facts.weights(facts.write.after).items():
+        if name == facts.stable or weight <= before.get(name, 0):
+            continue
+        limit = granted(facts, name)
+        if weight > limit and (not facts.stable or facts.ready(facts.stable)):
+            return f"{name} raised to {weight} where {limit} is granted at step {facts.rollout.get('stepIndex')}"
+    return ""
+
+
+def granted(facts: Facts, name: str) -> int:
+    """The weight that a revision may have by the stored rollout and the steps that it began with."""
+    rollout = facts.rollout
+    if rollout.get("revision") != name:
+        return 0
+    if rollout.get("outcome"):
+        return 100 if rollout["outcome"] in ("Promoted", "FastPromoted") else 0
+    if rollout.get("strategy") in ("Initial", "Return"):
+        return 100
+    if facts.strategy == "Rolling":
+        return 100 if not facts.has_gateway else 100 * facts.ready(name) // max(facts.count, 1)
+    steps = facts.plan.get("steps") or []
+    index = rollout.get("stepIndex", 0)
+    if index >= len(steps):
+        return 100
+    return max(step.get("weight", 0) for step in steps[: index + 1])
+
+
+def raise_only_with_capacity(facts: Facts) -> str:
+    """4: a raised weight has its pods ready, unless nothing is stable or those that it is taken from lack theirs."""
+    if not _is_route(facts):
+        return ""
+    before, after = _before(facts), facts.weights(facts.write.after)
+    donors = [name for name, weight in before.items() if weight > after.get(name, 0)]
+    is_first = not any(before.values()) or not facts.stable
+    forced = is_first or any(facts.ready(name) < need(before[name], facts.count) for name in donors)
+    for name, weight in after.items():
+        wanted = need(weight, facts.count)
+        if weight > before.get(name, 0) and facts.ready(name) < wanted and not forced:
+            return f"{name} raised {before.get(name, 0)} -> {weight} with {facts.ready(name)} of {wanted} pods"
+    return ""
+
+
+def no_repointing(facts: Facts) -> str:
+    """7: a revision's Service keeps its selector for ever."""
+    write = facts.write
+    if write.kind != kinds.SERVICE or write.before is None or write.after is None or write.name == facts.name:
+        return ""
+    before, after = write.before["spec"].get("selector"), write.after["spec"].get("selector")
+    return "" if before == after else f"selector of {write.name} changed: {before} -> {after}"
+
+
+def union_then_subset(facts: Facts) -> str:
+    """7b: the model's Service changes by union, then subset, and widens only to the two of the rollout."""
+    write = facts.write
+    if write.kind != kinds.SERVICE or write.name != facts.name or write.before is None or write.after is None:
+        return ""
+    before, after = facts.selected(write.before), facts.selected(write.after)
+    lost, won = before - after, after - before
+    if won and any(facts.really_ready(name) for name in lost):
+        return f"selection jumped from {sorted(before)} to {sorted(after)}"
+    third = [name for name in won - {facts.stable, facts.rollout.get("revision")} if facts.pods(name)]
+    return f"widened over pods of {third}" if third else ""
+
+
+def share_within_ceiling(facts: Facts) -> str:
+    """3 without a gateway: no write brings the candidate's share of the ready pods above its weight."""
+    spec, write = facts.spec, facts.write
+    candidate = facts.rollout.get("revision", "")
+    coarse = facts.plan.get("coarseWeights", "Refuse") == "Allow"
+    if spec is None or facts.has_gateway or coarse or facts.strategy != "Canary" or candidate == facts.stable:
+        return ""
+    service = facts.store.find(kinds.SERVICE, facts.namespace, facts.name)
+    if not facts.stable or not service or candidate not in facts.selected(service):
+        return ""
+    if write.kind == kinds.SERVICE and write.name == facts.name and facts.stable in facts.selected(service):
+        pods, rest = facts.ready(candidate), facts.ready(facts.stable)
+    elif write.verb == "scale" and write.name == candidate and _rises(facts):
+        pods, rest = facts.desired(candidate), facts.ready(facts.stable)
+    else:
+        return ""
+    limit = granted(facts, candidate)
+    if rest and 100 * pods > limit * (pods + rest):
+        return f"{pods} candidate pods beside {rest} are more than {limit} %"
+    return ""
+
+
+def _rises(facts: Facts) -> bool:
+    before, after = facts.write.before, facts.write.after
+    return bool(before and after and after["spec"]["replicas"] > before["spec"]["replicas"])
+
+
+def service_selects_ready_pods(facts: Facts) -> str:
+    """The model's Service never selects nothing while stable has ready pods."""
+    service = facts.store.find(kinds.SERVICE, facts.namespace, names.service(facts.name))
+    if not service or not facts.stable or not facts.really_ready(facts.stable):
+        return ""
+    if any(facts.really_ready(name) for name in facts.selected(service)):
+        return ""
+    return f"Service {facts.name} selects no ready pod while {facts.stable} has some"
+
+
+def _before(facts: Facts) -> dict[str, int]:
+    """Percent by revision before the write, also where somebody had written weights that do not add up to 100."""
+    weights = facts.weights(facts.write.before) if facts.write.before else {}
+    total = sum(weights.values())
+    return {name: 100 * weight // total for name, weight in weights.items()} if total else {}
+
+
+CHECKS = {
+    "1 no weight on emptiness": no_weight_on_emptiness,
+    "2 weights valid": weights_are_valid,
+    "3 never above the step": never_above_the_step,
+    "3 share within the ceiling": share_within_ceiling,
+    "4 raise only with capacity": raise_only_with_capacity,
+    "7 no re-pointing": no_repointing,
+    "7b union, then subset": union_then_subset,
+    "Service selects ready pods": service_selects_ready_pods,
+}

@@ -1,0 +1,210 @@
+"""Random histories: edits, commands, faults of pods and gateway, crashes and time, with every invariant checked."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from modelway import kinds
+from modelway.kinds import Manifest
+from simulation import models
+from simulation.notes import place
+from simulation.selectors import is_ready
+from simulation.world import World
+
+VERSIONS = ["v1", "v2", "v3", "v4"]
+FAULTS: list[dict[str, Any]] = [
+    {"load_failure": "ModelLoadFailed"},
+    {"fetch_failure": "ArtifactNotFound"},
+    {"crashes": True},
+    {"is_unschedulable": True},
+    {"is_never_ready": True},
+    {"flaps_every": 15},
+]
+ROLLOUTS: list[Manifest] = [
+    models.canary({"weight": 10, "hold": "30s"}, {"weight": 50, "hold": "30s"}, bake="30s"),
+    models.canary({"weight": 30, "approval": "Required"}, bake="0s"),
+    models.canary({"weight": 50, "hold": "1m"}, maxSurge="50%", bake="0s"),
+    models.canary(bake="5m"),
+    models.rolling(),
+    models.rolling(maxSurge="100%", bake="1m"),
+]
+VERBS = ["promote", "promote-full", "abort", "pause", "resume", "retry", "undo"]
+
+
+class Histories(RuleBasedStateMachine):
+    """Whatever happens, no invariant breaks; and when all is well again, it comes to rest."""
+
+    has_gateway = True
+
+    @initialize(seed=st.integers(0, 2**16), rollout=st.sampled_from(ROLLOUTS), pods=st.integers(1, 4))
+    def install(self, seed: int, rollout: Manifest, pods: int) -> None:
+        self.world = World(seed=seed, has_gateway=self.has_gateway)
+        coarse = {} if self.has_gateway else {"coarseWeights": "Allow"}
+        self.world.apply(models.spec("v1", gateway=self.has_gateway, rollout=rollout | coarse, replicas=pods))
+        self.reached: dict[int, int] = {}
+
+    @rule(seconds=st.sampled_from([1, 3, 7, 15, 40, 120, 700]))
+    def wait(self, seconds: int) -> None:
+        self.world.run_for(seconds)
+
+    @rule(version=st.sampled_from(VERSIONS))
+    def apply_a_version(self, version: str) -> None:
+        self.world.apply({**self.world.model()["spec"], "model": models.model(version)})
+
+    @rule(pods=st.integers(0, 5))
+    def scale(self, pods: int) -> None:
+        self.world.edit(replicas=pods)
+
+    @rule(verb=st.sampled_from(VERBS))
+    def command(self, verb: str) -> None:
+        self.world.command(verb)
+
+    @rule(paused=st.booleans())
+    def pause_in_the_spec(self, paused: bool) -> None:
+        self.world.edit(rollout=self.world.model()["spec"]["rollout"] | {"paused": paused})
+
+    @rule(rollout=st.sampled_from(ROLLOUTS))
+    def change_the_strategy(self, rollout: Manifest) -> None:
+        coarse = {} if self.has_gateway else {"coarseWeights": "Allow"}
+        self.world.edit(rollout=rollout | coarse)
+
+    @rule(version=st.sampled_from(VERSIONS[1:]), fault=st.sampled_from(FAULTS))
+    def break_a_version(self, version: str, fault: dict[str, Any]) -> None:
+        self.world.say(f"{version} begins to fail: {fault}")
+        self.world.script(version, **fault)
+
+    @rule(version=st.sampled_from(VERSIONS))
+    def mend_a_version(self, version: str) -> None:
+        self.world.script(version)
+
+    @precondition(lambda self: self.world.pods())
+    @rule(data=st.data())
+    def lose_a_pod(self, data: st.DataObject) -> None:
+        self.world.evict(data.draw(st.sampled_from(self.world.pods())))
+
+    @precondition(lambda self: any(is_ready(pod) for pod in self.world.pods()))
+    @rule(data=st.data())
+    def a_pod_turns_unready(self, data: st.DataObject) -> None:
+        pod = data.draw(st.sampled_from(self.world.pods(ready=True)))
+        self.world.say(f"{pod['metadata']['name']} turns unready")
+        self.world.kubelet.unready.add(pod["metadata"]["uid"])
+
+    @rule()
+    def all_pods_recover(self) -> None:
+        self.world.kubelet.unready.clear()
+
+    @rule(frozen=st.booleans())
+    def freeze_the_gateway(self, frozen: bool) -> None:
+        self.world.gateway.is_frozen = frozen
+
+    @rule()
+    def restart_the_operator(self) -> None:
+        self.world.crash()
+
+    @rule(later=st.integers(1, 6))
+    def die_at_a_coming_write(self, later: int) -> None:
+        self.world.server.faults.die_after = len(self.world.server.writes) + later
+
+    @rule(later=st.integers(1, 6))
+    def lose_an_answer(self, later: int) -> None:
+        self.world.server.faults.lose_answer_of.add(len(self.world.server.writes) + later)
+
+    @precondition(lambda self: self.has_gateway and self.world.store.all(kinds.HTTP_ROUTE))
+    @rule(weight=st.integers(0, 100))
+    def somebody_edits_the_weights(self, weight: int) -> None:
+        def edit(route: Manifest) -> None:
+            for item in route["spec"]["rules"]:
+                item["backendRefs"][0]["weight"] = weight
+
+        self.world.change(kinds.HTTP_ROUTE, "fraud", edit)
+
+    @precondition(lambda self: self.world.store.all(kinds.DEPLOYMENT))
+    @rule(data=st.data(), kind=st.sampled_from([kinds.DEPLOYMENT, kinds.SERVICE, kinds.HORIZONTAL_POD_AUTOSCALER]))
+    def somebody_deletes_a_child(self, data: st.DataObject, kind: kinds.Kind) -> None:
+        found = self.world.store.all(kind)
+        if found:
+            child = data.draw(st.sampled_from(found))
+            self.world.say(f"somebody deletes {kind} {child['metadata']['name']}")
+            self.world.store.remove(kind, child)
+
+    @invariant()
+    def steps_only_rise(self) -> None:
+        number, step, _ = place(self.world.rollout())
+        if number is not None:
+            assert step >= self.reached.get(number, 0)
+            self.reached[number] = step
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        for version in VERSIONS:
+            world.script(version)
+        world.kubelet.unready.clear()
+        world.gateway.is_frozen = False
+        rollout = {**world.model()["spec"]["rollout"], "paused": False}
+        world.edit(replicas=world.model()["spec"]["replicas"] or 2, rollout=rollout)
+        for _ in range(12):
+            world.command("resume", value=f'{{"verb": "resume", "id": "{world.clock.elapsed}"}}')
+            world.run_for(60)
+            world.command("promote", value=f'{{"verb": "promote", "id": "{world.clock.elapsed}"}}')
+            world.run_for(840)
+        phase = world.status().get("phase")
+        assert phase in ("Healthy", "RolledBack"), world.picture()
+        before = len(world.server.writes)
+        world.run_for(600)
+        assert len(world.server.writes) == before, world.picture()
+        stable = world.version_of(world.status()["stableRevision"]["name"])
+        assert world.selected() == {stable}, world.picture()
+        assert {world.version_of(pod_owner(pod)) for pod in world.pods()} == {stable}, world.picture()
+
+
+def pod_owner(pod: Manifest) -> str:
+    return str(pod["metadata"]["name"].rsplit("-", 2)[0])
+
+
+class ServiceOnlyHistories(Histories):
+    """The same without a gateway."""
+
+    has_gateway = False
+
+
+FEW = settings(
+    max_examples=40,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=False,
+    report_multiple_bugs=False,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+MANY = settings(
+    FEW,
+    max_examples=800,
+    stateful_step_count=40,
+    derandomize=False,
+    phases=[Phase.generate, Phase.shrink],
+)
+
+
+class TestHistories(Histories.TestCase):
+    settings = FEW
+
+
+class TestServiceOnlyHistories(ServiceOnlyHistories.TestCase):
+    settings = FEW
+
+
+@pytest.mark.full
+class TestManyHistories(Histories.TestCase):
+    settings = MANY
+
+
+@pytest.mark.full
+class TestManyServiceOnlyHistories(ServiceOnlyHistories.TestCase):
+    settings = MANY

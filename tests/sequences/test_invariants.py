@@ -1,0 +1,230 @@
+"""One pass of the operator from any state of a rollout, also from such as no history leads to: it does no harm."""
+
+import copy
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from modelway import kinds
+from modelway.kinds import Manifest
+from modelway.plan.record import StepState
+from simulation import models
+from simulation.clock import stamp
+from simulation.stories import installed, reach, upgrade
+from simulation.world import World
+
+ROLLOUTS: dict[str, Manifest] = {
+    "canary": models.canary({"weight": 10, "hold": "1h"}, {"weight": 55, "hold": "1h"}),
+    "tight": models.canary({"weight": 10, "hold": "1h"}, {"weight": 55, "hold": "1h"}, maxSurge="34%"),
+    "rolling": models.rolling(),
+}
+
+EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+
+
+@dataclass(frozen=True)
+class Pods:
+    """Of one revision: asked for, ready, and there but not ready."""
+
+    asked: int
+    ready: int
+    unready: int
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A state of a rollout from v1 to v2, drawn and not played."""
+
+    rollout: str
+    gateway: bool
+    pods: int
+    stable: Pods
+    candidate: Pods
+    weight: int
+    is_programmed: bool
+    is_wide: bool
+    step: int
+    state: StepState
+    is_waited: bool
+
+
+PODS = st.builds(Pods, asked=st.integers(0, 5), ready=st.integers(0, 5), unready=st.integers(0, 2))
+MOMENTS = st.builds(
+    Moment,
+    rollout=st.sampled_from(list(ROLLOUTS)),
+    gateway=st.booleans(),
+    pods=st.integers(0, 5),
+    stable=PODS,
+    candidate=PODS,
+    weight=st.integers(0, 100),
+    is_programmed=st.booleans(),
+    is_wide=st.booleans(),
+    step=st.integers(0, 2),
+    state=st.sampled_from(list(StepState)),
+    is_waited=st.booleans(),
+)
+
+
+@cache
+def template(rollout: str, gateway: bool) -> World:
+    """A cluster in the midst of that rollout; examples copy its objects."""
+    plan = ROLLOUTS[rollout] | ({} if gateway else {"coarseWeights": "Allow"})
+    world = installed(plan, gateway=gateway, replicas=2)
+    upgrade(world, "v2")
+    if rollout == "rolling":
+        world.run_until(lambda: bool(world.pods("v2", ready=True)))
+    else:
+        reach(world, 0, "Holding")
+    return world
+
+
+def staged(moment: Moment) -> World:
+    """The template with the drawn pods, weights and place of the rollout."""
+    source = template(moment.rollout, moment.gateway)
+    world = World(has_gateway=moment.gateway)
+    world.clock.advance_to(source.clock())
+    world.store.load(source.store)
+    world.server.owners = copy.deepcopy(source.server.owners)
+    world.oracle.load(source.oracle)
+    _set_pods(world, world.revision_of("v1"), moment.stable)
+    _set_pods(world, world.revision_of("v2"), moment.candidate)
+    _set_traffic(world, moment)
+    _set_place(world, moment)
+    world.crash()
+    return world
+
+
+def _set_pods(world: World, name: str, pods: Pods) -> None:
+    present = [pod for pod in world.store.all(kinds.POD) if pod["metadata"]["name"].startswith(name)]
+    pattern = next(pod for pod in present if pod["status"]["phase"] == "Running")
+    for pod in present:
+        world.store.remove(kinds.POD, pod)
+    for number in range(pods.ready + pods.unready):
+        status = copy.deepcopy(pattern["status"])
+        for item in (*status["conditions"], *status["containerStatuses"]):
+            if item.get("type") in ("Ready", "ContainersReady"):
+                item["status"] = "True" if number < pods.ready else "False"
+            elif "ready" in item:
+                item["ready"] = number < pods.ready
+        metadata = {**pattern["metadata"], "name": f"{name}-drawn-{number}"}
+        world.store.insert(kinds.POD, {**pattern, "metadata": metadata, "status": status})
+    live = world.store.find(kinds.DEPLOYMENT, models.NAMESPACE, name)
+    assert live is not None
+    status = {**live["status"], "readyReplicas": pods.ready}
+    world.store.replace(
+        kinds.DEPLOYMENT, live, {**live, "spec": {**live["spec"], "replicas": pods.asked}, "status": status}
+    )
+
+
+def _set_traffic(world: World, moment: Moment) -> None:
+    shares = {world.revision_of("v1"): 100 - moment.weight, world.revision_of("v2"): moment.weight}
+    service = world.store.find(kinds.SERVICE, models.NAMESPACE, "fraud")
+    assert service is not None
+    labels = {"serving.modelway.io/model": "fraud"}
+    narrow = labels | {"serving.modelway.io/revision": world.revision_of("v1").rsplit("-", 1)[1]}
+    selector = labels if moment.is_wide else narrow
+    world.store.replace(kinds.SERVICE, service, {**service, "spec": {**service["spec"], "selector": selector}})
+    route = world.store.find(kinds.HTTP_ROUTE, models.NAMESPACE, "fraud")
+    if route is None:
+        return
+    after = copy.deepcopy(route)
+    backend = after["spec"]["rules"][0]["backendRefs"][0]
+    for item in after["spec"]["rules"]:
+        item["backendRefs"] = [{**backend, "name": name, "weight": w} for name, w in shares.items() if w]
+    stored = world.store.replace(kinds.HTTP_ROUTE, route, after)
+    world.gateway.history[f"{models.NAMESPACE}/fraud"] = [(world.clock.start, shares)]
+    if moment.is_programmed:
+        status = copy.deepcopy(route["status"])
+        for item in status["parents"][0]["conditions"]:
+            item["observedGeneration"] = stored["metadata"]["generation"]
+        world.store.replace(kinds.HTTP_ROUTE, stored, {**stored, "status": status})
+
+
+def _set_place(world: World, moment: Moment) -> None:
+    live = world.model()
+    status: dict[str, Any] = copy.deepcopy(live["status"])
+    since = stamp(world.clock.start if moment.is_waited else world.clock())
+    last = {"canary": 2, "tight": 2, "rolling": 0}[moment.rollout]
+    rollout = status["rollout"] | {"stepIndex": min(moment.step, last), "stepState": str(moment.state)}
+    rollout |= {"settledAt": since, "holdStartedAt": since}
+    if moment.state is StepState.ROLLING_BACK:
+        rollout |= {"outcome": "Aborted", "reason": "UserAbort", "message": "Aborted by command"}
+    spec = {**live["spec"], "replicas": moment.pods}
+    stored = world.store.replace(kinds.MODEL_DEPLOYMENT, live, {**live, "spec": spec})
+    world.store.replace(kinds.MODEL_DEPLOYMENT, stored, {**stored, "status": {**status, "rollout": rollout}})
+
+
+def harm(moment: Moment, *numbers: str) -> list[str]:
+    """What three passes in a row do against these invariants, while nothing else moves."""
+    world = staged(moment)
+    for _ in range(3):
+        world.process.add({(models.NAMESPACE, "fraud")})
+        world.process.reconcile(None)
+    return [text for text in world.oracle.violations if text.split()[0] in numbers]
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_01_no_weight_on_emptiness(moment: Moment) -> None:
+    assert harm(moment, "1", "Service") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_02_weights_are_valid(moment: Moment) -> None:
+    assert harm(moment, "2") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_03_never_above_the_step(moment: Moment) -> None:
+    assert harm(moment, "3") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_04_raise_only_with_capacity(moment: Moment) -> None:
+    assert harm(moment, "4") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_05_traffic_leaves_before_capacity(moment: Moment) -> None:
+    assert harm(moment, "5") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_07_the_service_changes_by_union_then_subset(moment: Moment) -> None:
+    assert harm(moment, "7", "7b") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_17_stable_floor(moment: Moment) -> None:
+    assume(moment.gateway)
+    assert harm(moment, "17") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_18_budget(moment: Moment) -> None:
+    surge = {"canary": 100, "tight": 34, "rolling": 25}[moment.rollout]
+    assume(moment.stable.asked and moment.candidate.asked <= moment.pods)
+    assume(moment.stable.asked + moment.candidate.asked <= moment.pods + max(1, moment.pods * surge // 100))
+    assert harm(moment, "18") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_29_steps_never_fall(moment: Moment) -> None:
+    assert harm(moment, "29") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
+def test_64_and_65_status_is_truthful_and_writes_are_ours(moment: Moment) -> None:
+    assert harm(moment, "45", "62", "64", "65") == []

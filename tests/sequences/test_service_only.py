@@ -1,0 +1,107 @@
+"""Rollouts without a gateway: the model's Service widens and narrows, weights are ceilings."""
+
+import pytest
+
+from simulation import models
+from simulation.stories import compare, installed, reach, rest, serves_alone, upgrade
+
+HALF = models.canary({"weight": 50, "hold": "1m"}, bake="1m")
+
+
+def test_the_service_widens_to_both_and_narrows_to_the_new_one() -> None:
+    world = installed(HALF, gateway=False)
+    world.oracle.expects_no_outage = True
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    assert world.selected() == {"v1", "v2"}
+    world.run_to_phase("Healthy")
+    world.run_for(120)
+    serves_alone(world, "v2")
+    assert world.replicas("v1") == 0
+    compare(world, "service-only-canary")
+
+
+def test_the_share_stays_below_the_weight() -> None:
+    world = installed(models.canary({"weight": 30, "hold": "1m"}), gateway=False, replicas=7)
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    assert len(world.pods("v2", ready=True)) == 3
+    world.run_to_phase("Healthy")
+
+
+def test_a_weight_that_no_pod_count_reaches_is_refused_until_the_user_consents() -> None:
+    steps = models.canary({"weight": 10, "hold": "1m"})
+    world = installed(steps, gateway=False)
+    upgrade(world, "v2")
+    world.run_for(120)
+    assert world.selected() == {"v1"}
+    assert world.condition("TrafficProgrammed")["reason"] == "WeightNotReachable"
+    assert world.condition("Stalled")["reason"] == "WeightNotReachable"
+    assert "33 %" in world.condition("TrafficProgrammed")["message"]
+    assert rest(world, 7200) == 0
+    world.edit(rollout=steps | {"coarseWeights": "Allow"})
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
+
+
+def test_coarse_weights_widen_with_one_pod() -> None:
+    world = installed(models.canary({"weight": 10, "hold": "1m"}, coarseWeights="Allow"), gateway=False)
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    assert world.selected() == {"v1", "v2"}
+    assert len(world.pods("v2")) == 1
+    world.run_to_phase("Healthy")
+
+
+def test_an_abort_narrows_and_then_ends_the_candidate() -> None:
+    world = installed(HALF, gateway=False)
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.command("abort")
+    world.run_to_phase("RolledBack")
+    world.run_for(60)
+    serves_alone(world, "v1")
+    assert world.pods("v2") == []
+    assert world.rollout()["outcome"] == "Aborted"
+
+
+@pytest.mark.parametrize("pods", [1, 2, 3, 5])
+@pytest.mark.parametrize("surge", ["0%", "25%", "100%"])
+def test_rolling_keeps_as_many_ready_pods_as_are_asked_for(pods: int, surge: str) -> None:
+    world = installed(models.rolling(maxSurge=surge), gateway=False, replicas=pods)
+    world.oracle.expects_no_outage = surge != "0%" or pods > 1
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy", within=3600)
+    world.run_for(120)
+    serves_alone(world, "v2", pods)
+
+
+def test_three_versions_never_share_the_service() -> None:
+    world = installed(HALF, gateway=False)
+    world.oracle.expects_no_outage = True
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    upgrade(world, "v3")
+    reach(world, 0, "Holding", rollout=3)
+    assert world.selected() == {"v1", "v3"}
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v3")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_events_does_not_matter_without_a_gateway(seed: int) -> None:
+    world = installed(HALF, seed=seed, gateway=False)
+    world.oracle.expects_no_outage = True
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
+
+
+def test_a_gateway_asked_for_where_the_cluster_has_none_is_named() -> None:
+    world = installed(HALF, gateway=False)
+    world.edit(traffic=models.GATEWAY)
+    world.run_for(60)
+    assert world.condition("Stalled")["reason"] == "FeatureNotSupported"
+    assert world.selected() == {"v1"}
+    world.edit(traffic=None)
+    world.run_to_phase("Healthy")

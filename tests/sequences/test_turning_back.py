@@ -1,0 +1,255 @@
+"""Rollouts that do not end in promotion: superseded, aborted from anywhere, reverted, undone, retried."""
+
+import json
+from functools import cache
+
+import pytest
+
+from simulation import models
+from simulation.notes import place
+from simulation.stories import GATED, TWO_STEPS, compare, installed, reach, rest, serves_alone, upgrade
+from simulation.world import World
+
+Place = tuple[int, str]
+
+
+def served(rollout: dict[str, object] = TWO_STEPS, **fields: object) -> World:
+    world = installed(rollout, **fields)
+    world.oracle.expects_no_outage = True
+    return world
+
+
+@cache
+def places() -> tuple[Place, ...]:
+    """Every step and sub-state that a canary can be found in."""
+    world = served()
+    upgrade(world, "v2")
+    found: list[Place] = []
+
+    def note() -> bool:
+        rollout = world.rollout()
+        where = (rollout["stepIndex"], rollout["stepState"])
+        if rollout["id"] == 2 and where not in found and "finishedAt" not in rollout:
+            found.append(where)
+        return world.status()["phase"] == "Healthy" and "finishedAt" in rollout and rollout["id"] == 2
+
+    world.run_until(note)
+    return tuple(found)
+
+
+def at(where: Place) -> World:
+    world = served()
+    upgrade(world, "v2")
+    world.run_until(lambda: place(world.rollout()) == (2, *where))
+    return world
+
+
+def every_place(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(name, places(), ids=lambda where: f"{where[0]}-{where[1]}")
+
+
+def test_a_canary_is_seen_in_every_sub_state() -> None:
+    assert {state for _, state in places()} >= {"Scaling", "Loading", "Verifying", "Settling", "Holding", "Promoting"}
+    assert {step for step, _ in places()} == {0, 1, 2}
+
+
+@every_place("where")
+def test_52_an_abort_ends_with_stable_alone_from_every_step_and_sub_state(where: Place) -> None:
+    world = at(where)
+    world.command("abort")
+    world.run_to_phase("RolledBack")
+    world.run_for(60)
+    serves_alone(world, "v1")
+    assert world.replicas("v2") == 0
+    assert (world.rollout()["outcome"], world.rollout()["reason"]) == ("Aborted", "UserAbort")
+    assert world.rollout()["lastCommand"]["result"] == "Accepted"
+    assert rest(world, 7200) == 0
+
+
+@every_place("where")
+def test_37_a_newer_version_supersedes_from_every_step_and_sub_state(where: Place) -> None:
+    world = at(where)
+    upgrade(world, "v3")
+    world.run_until(lambda: world.rollout()["id"] == 3)
+    assert world.rollout()["stepIndex"] == 0
+    world.run_to_phase("Healthy")
+    world.run_for(180)
+    serves_alone(world, "v3")
+    assert world.replicas("v1") == world.replicas("v2") == 0
+    assert [line["outcome"] for line in world.status()["history"]] == ["Promoted", "Superseded", "Promoted"]
+    v2, v3 = world.revision_of("v2"), world.revision_of("v3")
+    history = [weights for _, weights in world.gateway.history[f"{models.NAMESPACE}/fraud"]]
+    assert not any(weights.get(v2) and weights.get(v3) for weights in history)
+
+
+@every_place("where")
+def test_39_going_back_to_stable_needs_no_steps_and_no_new_pods(where: Place) -> None:
+    world = at(where)
+    before = {pod["metadata"]["name"] for pod in world.pods("v1")}
+    upgrade(world, "v1")
+    world.run_for(1.5)
+    assert world.weights() == {"v1": 100}
+    world.run_to_phase("Healthy")
+    world.run_for(60)
+    serves_alone(world, "v1")
+    assert {pod["metadata"]["name"] for pod in world.pods("v1")} == before
+    assert world.rollout()["outcome"] == "RolledBack"
+    assert world.condition("RolledBack") == {}
+    assert world.replicas("v2") == 0
+
+
+def test_44_an_aborted_revision_does_not_come_back_by_itself() -> None:
+    world = at((0, "Holding"))
+    world.command("abort")
+    world.run_to_phase("RolledBack")
+    world.run_for(60)
+    writes = len(world.server.writes)
+    upgrade(world, "v2")
+    world.crash()
+    world.run_for(7200)
+    assert len(world.server.writes) == writes
+    world.edit(revisionHistoryLimit=5)
+    world.run_for(600)
+    serves_alone(world, "v1")
+    assert world.status()["phase"] == "RolledBack"
+    upgrade(world, "v3")
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v3")
+
+
+def test_44_an_aborted_revision_that_is_asked_for_again_later_stays_out() -> None:
+    world = at((0, "Holding"))
+    world.command("abort")
+    world.run_to_phase("RolledBack")
+    upgrade(world, "v1")
+    world.run_to_phase("Healthy")
+    upgrade(world, "v2")
+    world.run_to_phase("RolledBack")
+    serves_alone(world, "v1")
+
+
+def test_an_explicit_retry_is_a_new_rollout_from_step_0() -> None:
+    world = at((1, "Holding"))
+    world.command("abort")
+    world.run_to_phase("RolledBack")
+    world.command("retry")
+    world.run_until(lambda: world.rollout()["id"] == 3)
+    assert world.rollout()["stepIndex"] == 0
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
+    assert world.condition("RevisionFailed") == {}
+    compare(world, "abort-and-retry")
+
+
+def test_a_retry_of_a_failed_revision_takes_the_present_golden_requests() -> None:
+    world = served(validation={"requests": models.GOLDEN})
+    world.script("v2", answers_wrong=True)
+    upgrade(world, "v2")
+    world.run_to_phase("RolledBack")
+    world.edit(validation={"requests": [models.GOLDEN[0] | {"name": "other"}]})
+    world.run_for(60)
+    assert world.status()["phase"] == "RolledBack"
+    world.script("v2")
+    world.command("retry")
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
+
+
+def test_undo_goes_back_to_the_former_version_without_steps() -> None:
+    world = served()
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    world.run_for(600)
+    world.command("undo")
+    world.run_until(lambda: world.weights() == {"v1": 100}, within=120)
+    world.run_to_phase("RolledBack")
+    world.run_for(300)
+    serves_alone(world, "v1")
+    assert world.status()["stableRevision"]["name"] == world.revision_of("v1")
+    assert rest(world, 7200) == 0
+    compare(world, "undo")
+
+
+def test_undo_to_a_revision_by_number() -> None:
+    world = served()
+    for version in ("v2", "v3"):
+        upgrade(world, version)
+        world.run_to_phase("Healthy")
+        world.run_for(300)
+    world.command("undo", value=json.dumps({"verb": "undo", "id": "1", "args": {"revision": 1}}))
+    world.run_until(lambda: world.weights() == {"v1": 100}, within=120)
+    world.run_for(300)
+    serves_alone(world, "v1")
+
+
+def test_40_going_back_to_a_warm_revision_creates_no_pod_and_downloads_nothing() -> None:
+    world = served(models.canary({"weight": 50, "hold": "1m"}, bake="1h"))
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    world.run_for(60)
+    fetched, pods = world.kubelet.fetched, {pod["metadata"]["name"] for pod in world.pods("v1")}
+    world.command("undo")
+    world.run_until(lambda: world.weights() == {"v1": 100}, within=5)
+    world.run_for(3)
+    assert (world.kubelet.fetched, {pod["metadata"]["name"] for pod in world.pods("v1")}) == (fetched, pods)
+
+
+def test_an_undo_during_a_rollout_takes_the_candidate_back() -> None:
+    world = at((0, "Holding"))
+    world.command("undo")
+    world.run_until(lambda: world.weights() == {"v1": 100}, within=10)
+    world.run_for(120)
+    serves_alone(world, "v1")
+    assert world.replicas("v2") == 0
+
+
+def test_undo_of_a_revision_that_is_gone_is_refused_with_words() -> None:
+    world = served()
+    world.command("undo", value=json.dumps({"verb": "undo", "args": {"revision": 7}}))
+    world.run_for(10)
+    assert world.rollout()["lastCommand"]["result"] == "Rejected"
+    assert "7" in world.rollout()["lastCommand"]["message"]
+    serves_alone(world, "v1")
+
+
+@pytest.mark.parametrize("ready", [0, 1, 9, 10])
+def test_43_an_abort_gives_stable_only_what_it_can_take(ready: int) -> None:
+    world = installed(models.canary({"weight": 50, "hold": "1h"}), replicas=10)
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    for pod in world.pods("v1")[ready:]:
+        world.kubelet.unready.add(pod["metadata"]["uid"])
+    world.run_for(1)
+    world.command("abort")
+    world.run_for(5)
+    assert world.weights().get("v1", 0) <= max(10 * ready, 50 if ready else 0) or ready == 10
+    if ready < 10:
+        assert world.weights().get("v2", 0) > 0 or ready >= 5
+    world.kubelet.unready.clear()
+    world.run_to_phase("RolledBack")
+    world.run_for(60)
+    serves_alone(world, "v1", 10)
+
+
+def test_38_an_edit_storm_ends_on_the_last_and_leaves_no_orphans() -> None:
+    world = served()
+    for number in range(2, 52):
+        upgrade(world, f"v{number}")
+        world.run_for(0.2)
+    world.run_to_phase("Healthy", within=1800)
+    world.run_for(180)
+    serves_alone(world, "v51")
+    assert {world.version_of(name_of(pod)) for pod in world.pods()} == {"v51"}
+
+
+def name_of(pod: dict[str, dict[str, str]]) -> str:
+    return pod["metadata"]["name"].rsplit("-", 2)[0]
+
+
+def test_41_going_back_waits_for_no_approval_and_no_candidate() -> None:
+    world = served(GATED)
+    world.script("v2", is_never_ready=True)
+    upgrade(world, "v2")
+    world.run_for(60)
+    upgrade(world, "v1")
+    world.run_to_phase("Healthy", within=5)
