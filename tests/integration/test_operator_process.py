@@ -1,0 +1,350 @@
+"""The whole operator as a process on a real API server: start, watch, faults, take-over, end."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster import control_plane
+from modelway import __version__
+from modelway.kinds import Manifest
+
+PATIENCE = 60.0
+RUNTIME = """
+apiVersion: serving.modelway.io/v1alpha1
+kind: ClusterModelRuntime
+metadata: {name: of-a-test}
+spec:
+  formats: [{name: of-a-test, priority: 10}]
+  protocols: [V2]
+  template: {spec: {containers: [{name: model, image: example.com/none}]}}
+"""
+WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+
+Kubectl = Callable[..., str]
+
+
+def until(is_true: Callable[[], Any], what: str) -> Any:
+    """Wait for a condition; its value."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        value = is_true()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"Not so after {PATIENCE:.0f} s: {what}")
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return int(server.getsockname()[1])
+
+
+@dataclass
+class Operator:
+    """One process of the operator, that watches one namespace and has its lease there."""
+
+    kubeconfig: Path
+    namespace: str
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.port = free_port()
+        self.log = self.folder / f"operator-{self.port}.log"
+        named = {
+            "KUBECONFIG": str(self.kubeconfig),
+            "MODELWAY_NAMESPACES": self.namespace,
+            "MODELWAY_LEASE_NAMESPACE": self.namespace,
+            "MODELWAY_HTTP_PORT": str(self.port),
+            "MODELWAY_RUNTIME_IMAGE": "example.com/runtime",
+            **self.environment,
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "modelway"], env={**os.environ, **named}, stdout=log, stderr=log
+            )
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text; 0 when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as failure:
+            with failure:
+                return failure.code, failure.read().decode()
+        except OSError:
+            return 0, ""
+
+    def metric(self, sample: str) -> float:
+        """A sample such as `modelway_leader`; 0 when there is none."""
+        lines = self.get("/metrics")[1].splitlines()
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample), 0.0)
+
+    def wait_until_leading(self) -> "Operator":
+        until(lambda: self.metric("modelway_leader") == 1 or self._require_running(), "it leads")
+        return self
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def _require_running(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        return False
+
+
+Start = Callable[..., Operator]
+
+
+@pytest.fixture
+def start(plane: control_plane.Running, kubectl: Kubectl, namespace: str, tmp_path: Path) -> Iterator[Start]:
+    """Starts operators that are gone after the test; without Any of them the CRDs are there."""
+    started: list[Operator] = []
+
+    def begin(kubeconfig: Path = plane.kubeconfig, **environment: str) -> Operator:
+        started.append(Operator(kubeconfig, namespace, tmp_path, environment))
+        return started[-1]
+
+    yield begin
+    for operator in started:
+        operator.process.kill()
+        operator.process.wait()
+
+
+@pytest.fixture
+def runtimes(tmp_path: Path, kubectl: Kubectl) -> Iterator[Path]:
+    """A folder of default runtimes, as a chart mounts it."""
+    folder = tmp_path / "runtimes"
+    folder.mkdir()
+    (folder / "runtime.yaml").write_text(RUNTIME)
+    yield folder
+    kubectl("delete", "clustermodelruntime", "of-a-test", "--ignore-not-found")
+
+
+def model(name: str, **spec: Any) -> str:
+    """A ModelDeployment as JSON."""
+    manifest = {
+        "apiVersion": "serving.modelway.io/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": name},
+        "spec": {"model": {"uri": f"s3://models/{name}", "format": "of-a-test"}, **spec},
+    }
+    return json.dumps(manifest)
+
+
+def read(kubectl: Kubectl, namespace: str, kind: str, name: str = "") -> Manifest:
+    found: Manifest = json.loads(kubectl("get", kind, *filter(None, (name,)), "-n", namespace, "-o", "json"))
+    return found
+
+
+def observed(kubectl: Kubectl, namespace: str, name: str, generation: int = 1) -> bool:
+    status = read(kubectl, namespace, "mdep", name).get("status") or {}
+    return bool(status.get("observedGeneration", 0) >= generation)
+
+
+def test_an_applied_model_gets_its_children_and_a_graceful_end_leaves_a_free_lease(
+    start: Start, kubectl: Kubectl, namespace: str, runtimes: Path
+) -> None:
+    operator = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    assert operator.get("/readyz") == operator.get("/healthz") == (200, "ok")
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=model("iris"))
+    until(lambda: read(kubectl, namespace, "deploy")["items"], "the model has a Deployment")
+    (deployment,) = read(kubectl, namespace, "deploy")["items"]
+    kubectl("delete", "deploy", "-n", namespace, deployment["metadata"]["name"])
+    until(lambda: read(kubectl, namespace, "deploy")["items"], "a deleted Deployment is there again")
+    until(lambda: operator.metric('modelway_cache_objects{kind="Deployment"}') == 1, "the watch filled the cache")
+    assert operator.stop() == 0
+    lease = read(kubectl, namespace, "lease", "modelway-operator")
+    assert lease["spec"]["holderIdentity"] == ""
+    assert not [line for line in operator.lines() if line["level"] == "ERROR"]
+
+
+def test_the_runtimes_arrival_wakes_a_model_that_waits_for_it(
+    start: Start, kubectl: Kubectl, namespace: str, runtimes: Path
+) -> None:
+    start().wait_until_leading()
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=model("iris"))
+    until(lambda: observed(kubectl, namespace, "iris"), "the model is known to wait")
+    assert read(kubectl, namespace, "deploy")["items"] == []
+    kubectl("apply", "-f", str(runtimes))
+    until(lambda: read(kubectl, namespace, "deploy")["items"], "the model has a Deployment")
+
+
+def test_another_process_takes_over_from_one_that_was_killed_and_continues_in_a_higher_epoch(
+    start: Start, kubectl: Kubectl, namespace: str, runtimes: Path
+) -> None:
+    first = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    second = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes))
+    until(lambda: second.get("/readyz")[0] == 200, "the second is ready to lead")
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=model("iris"))
+    until(lambda: observed(kubectl, namespace, "iris"), "the first one works")
+    assert second.metric("modelway_leader") == 0
+    first.stop(signal.SIGKILL)
+    second.wait_until_leading()
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=model("iris", replicas=0))
+    until(lambda: observed(kubectl, namespace, "iris", 2), "the second one works")
+    assert read(kubectl, namespace, "mdep", "iris")["status"]["epoch"] == 2
+    assert read(kubectl, namespace, "lease", "modelway-operator")["spec"]["leaseTransitions"] == 2
+
+
+def test_missing_rights_are_named_in_one_message_and_waited_for(
+    start: Start, plane: control_plane.Running, kubectl: Kubectl, namespace: str, tmp_path: Path
+) -> None:
+    kubectl("create", "serviceaccount", "limited", "-n", namespace)
+    content = yaml.safe_load(plane.kubeconfig.read_text())
+    token = kubectl("create", "token", "limited", "-n", namespace).strip()
+    content["users"][0]["user"] = {"token": token}
+    limited = tmp_path / "limited"
+    limited.write_text(json.dumps(content))
+    operator = start(limited)
+    message = until(lambda: "lacks rights" in operator.get("/readyz")[1] and operator.get("/readyz")[1], "it says why")
+    assert f"patch deployments.apps/scale in namespace {namespace}" in message
+    assert "get, list, watch clustermodelruntimes.serving.modelway.io in all namespaces" in message
+    assert operator.get("/healthz") == (200, "ok")
+    errors = [line for line in operator.lines() if line["level"] == "ERROR"]
+    assert len(errors) == 1
+    subject = f"--serviceaccount={namespace}:limited"
+    kubectl("create", "clusterrolebinding", namespace, "--clusterrole=cluster-admin", subject)
+    try:
+        operator.wait_until_leading()
+    finally:
+        kubectl("delete", "clusterrolebinding", namespace)
+
+
+class Proxy:
+    """Passes connections to the API server on, until it is told to cut them all."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._open: list[socket.socket] = []
+        self._is_up = True
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """As when the API server is killed."""
+        self._is_up = False
+        for each in self._open:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def restore(self) -> None:
+        self._is_up = True
+
+    def close(self) -> None:
+        self.cut()
+        self._server.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._server.accept()
+                if not self._is_up:
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self._target))
+                self._open += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while content := source.recv(65536):
+                sink.sendall(content)
+        for each in (source, sink):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+@pytest.fixture
+def proxy(plane: control_plane.Running) -> Iterator[Proxy]:
+    proxy = Proxy(int(plane.server.rpartition(":")[2]))
+    yield proxy
+    proxy.close()
+
+
+def test_an_outage_of_the_api_server_is_survived_by_the_same_process(
+    start: Start, plane: control_plane.Running, kubectl: Kubectl, namespace: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    content = yaml.safe_load(plane.kubeconfig.read_text())
+    content["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{proxy.port}"
+    through = tmp_path / "through-proxy"
+    through.write_text(json.dumps(content))
+    operator = start(through).wait_until_leading()
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=model("before"))
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=model("deleted"))
+    until(lambda: observed(kubectl, namespace, "deleted"), "the operator works")
+    proxy.cut()
+    until(lambda: operator.metric("modelway_leader") == 0, "the operator knows that it cannot renew its lease")
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=model("during"))
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=model("before", replicas=0))
+    kubectl("delete", "mdep", "deleted", "-n", namespace)
+    assert operator.get("/healthz") == (200, "ok")
+    proxy.restore()
+    until(lambda: observed(kubectl, namespace, "during"), "an object of the outage is served")
+    until(lambda: observed(kubectl, namespace, "before", 2), "a change of the outage is served")
+    until(lambda: operator.metric('modelway_cache_objects{kind="ModelDeployment"}') == 2, "a deletion is noticed")
+    assert read(kubectl, namespace, "mdep", "before")["status"]["epoch"] == 1, "nobody else led meanwhile"
+    assert operator.process.poll() is None
+    assert operator.stop() == 0
+
+
+def writes(audit_log: Path, since: int) -> list[str]:
+    """What the operator wrote according to the API server, but for its lease."""
+    found = []
+    for line in audit_log.read_text().splitlines()[since:]:
+        event = json.loads(line)
+        target = event.get("objectRef") or {}
+        is_ours = event.get("userAgent") == f"modelway-operator/{__version__}"
+        if is_ours and event["verb"] in WRITES and target.get("resource") not in ("leases", "selfsubjectaccessreviews"):
+            found.append(f"{event['verb']} {event['requestURI']}")
+    return found
+
+
+def test_a_restart_with_fifty_models_writes_nothing_but_the_lease(
+    start: Start, plane: control_plane.Running, kubectl: Kubectl, namespace: str, runtimes: Path
+) -> None:
+    operator = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    kubectl("apply", "-n", namespace, "-f", "-", stdin="\n---\n".join(model(f"m{number}") for number in range(50)))
+    until(lambda: len(read(kubectl, namespace, "deploy")["items"]) == 50, "each has a Deployment")
+
+    def passes(process: Operator) -> float:
+        return process.metric('modelway_reconciles_total{result="done"}')
+
+    seen: list[float] = []
+
+    def is_quiet() -> bool:
+        seen.append(passes(operator))
+        return len(seen) > 20 and len(set(seen[-20:])) == 1
+
+    until(is_quiet, "nothing more is to be done")
+    assert writes(plane.audit_log, 0), "the log is the right one"
+    assert operator.stop() == 0
+    since = len(plane.audit_log.read_text().splitlines())
+    again = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    until(lambda: passes(again) >= 50, "every model was looked at")
+    until(lambda: again.metric('modelway_sweeps_total{kind="Pod"}') >= 1, "the first sweep is over")
+    assert again.stop() == 0
+    assert writes(plane.audit_log, since) == []
