@@ -14,6 +14,8 @@ _REPLACED = (
     # A command is cut where it is long, so none of it can be compared.
     (re.compile(r"(serving\.modelway\.io/(command|abort):)\s+\S.*"), r"\1 <command>"),
     (re.compile(r"^(\s*(Resource Version|Generation|Observed Generation|Epoch):\s+)\d+$", re.MULTILINE), r"\1<n>"),
+    # Counted until the rollout ends: how many pods are ready by then is a matter of luck.
+    (re.compile(r"^(\s*High Water Ready:\s+)\d+$", re.MULTILINE), r"\1<n>"),
     (re.compile(r"^(\s*Id:\s+)[0-9a-f]{8}$", re.MULTILINE), r"\1<id>"),
     (re.compile(r"^(\s*By:\s+)\S.*$", re.MULTILINE), r"\1<caller>"),
     (re.compile(r"^(\s*Raw( Abort)?:\s+)\S.*$", re.MULTILINE), r"\1<command>"),
