@@ -119,6 +119,10 @@ images: cluster  ## Build both images and hand them to the test cluster
 bench-runtime: .venv  ## Measure the runtime beside MLServer
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.runtime
 
+.PHONY: bench-operator
+bench-operator: .venv  ## Measure the idle operator with 50 models
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.idle
+
 .PHONY: lock
 lock: .venv  ## Take the newest versions of all dependencies into the locks
 	$(lock) --python-version 3.11 --all-extras pyproject.toml runtime-image/pyproject.toml requirements/development.in \

@@ -11,9 +11,11 @@ import shutil
 import statistics
 import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from skl2onnx import to_onnx
@@ -22,10 +24,15 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks import servers
 from benchmarks.servers import Server
+from cluster import packages, shell
 
 LOAD_CPU = 1
 GOAL = 6.0
+READY_GOAL_SECONDS = 1.5
+Start: TypeAlias = Callable[[Path], AbstractContextManager[Server]]
 _REQUEST = '{"inputs":[{"name":"X","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}'
+_PROGRAMS = {"wrk": "wrk", "taskset": "util-linux"}
+"""And the packages that hold them."""
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -44,6 +51,7 @@ def main() -> int:
     """Prints a table and the ratio."""
     arguments = _arguments()
     model, script = _model(), _script()
+    starts = [_ready_seconds(start, model, arguments.starts) for start in (servers.modelway, servers.mlserver)]
     with ExitStack() as stack:
         compared = [
             stack.enter_context(servers.modelway(model)),
@@ -57,21 +65,41 @@ def main() -> int:
                 figures = _measure(server, script, arguments.connections, arguments.seconds)
                 measured[server.label].append(figures)
                 print(f"round {number + 1}  {server.label:15} {figures.per_second:9.0f} req/s", flush=True)
+    _report_starts(starts, arguments.starts)
     return _report(measured, arguments.connections)
+
+
+def _ready_seconds(start: Start, model: Path, times: int) -> tuple[str, float]:
+    """Label and median over several starts, one after the other, with nothing else on the core."""
+    seen: dict[str, list[float]] = {}
+    for _ in range(times):
+        with start(model) as server:
+            seen.setdefault(server.label, []).append(server.ready_seconds)
+    ((label, seconds),) = seen.items()
+    return label, statistics.median(seconds)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-runtime", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=8, help="of each server in each round")
+    parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--connections", type=int, default=16)
     arguments = parser.parse_args()
-    for tool, package in (("wrk", "wrk"), ("taskset", "util-linux")):
-        if shutil.which(tool) is None:
-            raise SystemExit(f"{tool} is needed: apt-get install {package}")
     if (os.cpu_count() or 1) <= LOAD_CPU:
         raise SystemExit("Two CPUs are needed: one for the servers, one for the load")
+    _require_programs()
     return arguments
+
+
+def _require_programs() -> None:
+    missing = tuple(package for program, package in _PROGRAMS.items() if shutil.which(program) is None)
+    if not missing:
+        return
+    try:
+        packages.ensure(missing)
+    except shell.ClusterError as failure:
+        raise SystemExit(f"The benchmark needs {', '.join(missing)}. {failure}") from failure
 
 
 def _model() -> Path:
@@ -122,6 +150,13 @@ def _found(pattern: str, text: str) -> str:
 def _milliseconds(text: str) -> float:
     number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]
     return float(number) * _UNITS[unit]
+
+
+def _report_starts(starts: list[tuple[str, float]], times: int) -> None:
+    print(f"\nReady after the start of the process, medians of {times} starts")
+    for label, seconds in starts:
+        print(f"{label:15} {seconds:9.2f} s")
+    print(f"\n{starts[0][1]:.2f} s until ready (goal ≤ {READY_GOAL_SECONDS} s)")
 
 
 def _report(measured: dict[str, list[Figures]], connections: int) -> int:

@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 SERVER_CPU = 0
 NAME = "iris"
 _START_SECONDS = 180
+_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Server:
     label: str
     pid: int
     port: int
+    ready_seconds: float
+    """From the start of the process to the first good answer to V2's `ready`."""
 
     @property
     def infer_url(self) -> str:
@@ -95,7 +98,7 @@ def _free_ports(count: int) -> list[int]:
 
 @contextmanager
 def _running(label: str, command: list[str], port: int, folder: Path) -> Iterator[Server]:
-    log = folder / "server.log"
+    log, began = folder / "server.log", time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(HERE / "mlserver"), "ORT_DISABLE_TELEMETRY": "1"}
     with log.open("wb") as stream:
         process = subprocess.Popen(
@@ -107,7 +110,7 @@ def _running(label: str, command: list[str], port: int, folder: Path) -> Iterato
         )
     try:
         _wait_until_ready(process, port, log)
-        yield Server(label=label, pid=process.pid, port=port)
+        yield Server(label=label, pid=process.pid, port=port, ready_seconds=time.monotonic() - began)
     finally:
         process.terminate()
         try:
@@ -124,7 +127,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/models/{NAME}/ready", timeout=1):
                 return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
+            time.sleep(_LOOK_SECONDS)
     raise SystemExit(f"The server on port {port} did not become ready:\n{log.read_text()[-2000:]}")
 
 
