@@ -3,7 +3,9 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 
 from modelway_runtime import __version__, logs, settings, termination
@@ -80,9 +82,30 @@ def _flag(command: argparse.ArgumentParser, flag: str, variable: str, text: str)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; the exit status is 0, 1 for a failure with a reason, 2 for wrong usage."""
     parsed = vars(parser().parse_args(arguments))
+    if arguments is None:
+        _end_at_sigterm()
     flags = {name: value for name, value in parsed.items() if name.isupper() and value is not None}
     logs.configure(text=sys.stderr.isatty() or "MODELWAY_PATH" in flags)
     return _run(parsed["command"], {**os.environ, **flags})
+
+
+def _end_at_sigterm() -> None:
+    """SIGTERM ends the process at once; the server replaces this by its drain as soon as it listens.
+
+    The first process of a container is sent only the signals that it handles, and a handler of Python's waits until the
+    library that reads from a store comes back. So a thread is told.
+    """
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    threading.Thread(target=_end_when_told, args=(told,), name="sigterm", daemon=True).start()
+
+
+def _end_when_told(told: int) -> None:
+    while signal.SIGTERM not in os.read(told, 1):
+        pass
+    os._exit(128 + signal.SIGTERM)
 
 
 def _run(command: str, environ: Mapping[str, str]) -> int:
@@ -98,7 +121,9 @@ def _run(command: str, environ: Mapping[str, str]) -> int:
         print(f"modelway-runtime {command}: {error}", file=sys.stderr)
         termination.write(path, Outcome(reason="InvalidSettings", message=str(error)))
         return 2
-    except Exception as error:  # noqa: BLE001 - the last place: without it Kubernetes would show no reason at all
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BaseException as error:  # noqa: BLE001 - the last place: without it Kubernetes would show no reason at all
         logs.LOGGER.exception("Ended by an error in the runtime itself")
         termination.write(path, Outcome(reason="InternalError", message=f"{type(error).__name__}: {error}"))
         return 1

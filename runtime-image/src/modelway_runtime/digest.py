@@ -45,6 +45,11 @@ def of_path(path: Path) -> tuple[str, tuple[File, ...]]:
     return of_files(files), files
 
 
+def is_name(path: str) -> bool:
+    """Whether a path is text on one line, as the digest of a folder needs it."""
+    return not any(sign < " " or "\ud800" <= sign <= "\udfff" for sign in path)
+
+
 def listing(root: Path) -> tuple[str, ...]:
     """The paths of all files below a folder, without our own; a link that leads out of the folder is an error."""
     inside = root.resolve()
@@ -56,5 +61,7 @@ def listing(root: Path) -> tuple[str, ...]:
         if not path.resolve().is_relative_to(inside):
             message = f"{name} is a link that leads out of the model's folder"
             raise Failure(Reason.FORMAT_MISMATCH, message)
+        if not is_name(name):
+            raise Failure(Reason.FORMAT_MISMATCH, f"{name!r} is not a name in UTF-8 on one line")
         names.append(name)
     return tuple(sorted(names, key=str.encode))

@@ -21,7 +21,7 @@ class Outcome:
 
 def line(outcome: Outcome) -> bytes:
     """The message as JSON of at most 1 KiB; a long sentence is cut, the digest never."""
-    message = " ".join(outcome.message.split())
+    message = " ".join(outcome.message.split())[: LIMIT + 1]
     while True:
         body = {
             "reason": str(outcome.reason),
@@ -32,7 +32,8 @@ def line(outcome: Outcome) -> bytes:
         encoded = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         if len(encoded) <= LIMIT:
             return encoded
-        message = message[: len(message) - max(1, (len(encoded) - LIMIT) // 4) - 1] + "…"
+        # A sign takes six bytes at most (`\u0000`), so this never cuts more than there is.
+        message = message[: len(message) - (len(encoded) - LIMIT) // 6 - 2] + "…"
 
 
 def write(path: Path, outcome: Outcome) -> None:

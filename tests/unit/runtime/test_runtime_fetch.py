@@ -3,6 +3,11 @@
 import hashlib
 import json
 import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +152,10 @@ STORE_FAULTS = [
     pytest.param("pvc://claim/model", {}, "ArtifactNotFound", id="claim without the path"),
     pytest.param("pvc://claim/../secret", {}, "ArtifactNotFound", id="out of the claim"),
     pytest.param("/nowhere/model.onnx", {}, "ArtifactNotFound", id="no such path"),
+    pytest.param("http://host:99999/model.onnx", {}, "ArtifactNotFound", id="no port"),
+    pytest.param("http://[::1/model.onnx", {}, "ArtifactNotFound", id="no host"),
+    pytest.param("s3://bucket/a//b", {}, "ArtifactNotFound", id="s3 no key at all"),
+    pytest.param("pvc://../etc/hosts", {}, "ArtifactNotFound", id="out of all claims"),
     pytest.param("ftp://host/model.onnx", {}, "ArtifactNotFound", id="no store for the scheme"),
 ]
 
@@ -160,6 +169,111 @@ def test_each_fault_of_a_store_has_its_reason(
     status, ended = fetch(uri.format(store=store.url))
     assert (status, ended["reason"], ended["digest"]) == (1, reason, "")
     assert ended["message"]
+
+
+def test_the_empty_objects_that_stand_for_folders_are_no_files(fetch: Fetch, store: Any, models_folder: Path) -> None:
+    store.files = {
+        "/bucket/m/model.onnx": CONTENT,
+        "/bucket/m/extra/": b"",
+        "/bucket/m/extra/labels.txt": OTHER,
+        "/bucket/m/nothing/": b"",
+    }
+    _, ended = fetch("s3://bucket/m")
+    assert (ended["reason"], ended["digest"]) == ("Completed", FOLDER_DIGEST)
+    assert sorted(manifest.read(models_folder).paths) == ["extra/labels.txt", "model.onnx"]
+
+
+def test_an_empty_file_is_a_file(fetch: Fetch, store: Any, models_folder: Path) -> None:
+    store.files = {"/bucket/m/model.onnx": CONTENT, "/bucket/m/marks": b""}
+    fetch("s3://bucket/m")
+    assert sorted(manifest.read(models_folder).paths) == ["marks", "model.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        pytest.param({"a": b"x", "a/b": b"x"}, "a/b cannot be a file", id="a file and a folder"),
+        pytest.param({"n" * 300: b"x"}, "cannot be a file", id="a long name"),
+        pytest.param({"../x": b"x"}, "an unsafe name", id="a path that leads out"),
+        pytest.param({"a//b": b"x"}, "an unsafe name", id="a part without name"),
+    ],
+)
+def test_names_that_no_folder_can_hold_are_refused_at_once(
+    fetch: Fetch, store: Any, files: dict[str, bytes], message: str
+) -> None:
+    store.files = {"/bucket/m/model.onnx": CONTENT, **{f"/bucket/m/{name}": content for name, content in files.items()}}
+    status, ended = fetch("s3://bucket/m", retry="60s")
+    assert (status, ended["reason"]) == (1, "FormatMismatch")
+    assert message in ended["message"]
+
+
+def test_a_listing_is_stopped_at_the_limit(fetch: Fetch, store: Any) -> None:
+    store.files = {f"/bucket/m/f{number}": b"x" for number in range(download.MAX_FILES + 1)}
+    _, ended = fetch("s3://bucket/m")
+    assert ended["reason"] == "ArtifactTooLarge"
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"])
+def test_the_line_end_that_a_secret_often_holds_is_left_out(
+    fetch: Fetch, store: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    store.files = {"/bucket/m/model.onnx": CONTENT}
+    monkeypatch.setenv(name, os.environ[name] + "\n")
+    assert fetch("s3://bucket/m")[1]["reason"] == "Completed"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("AWS_ENDPOINT_URL", "s3.example.com", "AWS_ENDPOINT_URL is no URL"),
+        ("AWS_ENDPOINT_URL", "http://exa mple.com", "these settings"),
+        ("AWS_ACCESS_KEY_ID", "ke\ny", "these settings"),
+        ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "perhaps", "these settings"),
+    ],
+)
+def test_settings_of_a_store_that_make_no_sense_are_told(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    status, ended = fetch("s3://bucket/m")
+    assert (status, ended["reason"]) == (1, "CredentialsDenied")
+    assert message in ended["message"]
+
+
+def test_a_file_of_a_claim_that_cannot_be_read_is_told(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its first page is never mapped, so reading it fails.
+    monkeypatch.setattr(folder, "MOUNTS", Path("/proc"))
+    _, ended = fetch("pvc://self/mem", format="own")
+    assert (ended["reason"], ended["message"]) == (
+        "DownloadTimeout",
+        "/proc/self/mem cannot be read: Input/output error",
+    )
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"a\nb"], ids=["no UTF-8", "two lines"])
+def test_names_that_a_digest_cannot_hold_are_refused(fetch: Fetch, tmp_path: Path, name: bytes) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/model.onnx").write_bytes(CONTENT)
+    Path(os.fsdecode(os.fsencode(tmp_path / "source") + b"/" + name)).write_bytes(OTHER)
+    _, ended = fetch(str(tmp_path / "source"))
+    assert ended["reason"] == "FormatMismatch"
+
+
+def test_a_folder_that_cannot_be_written_has_its_reason(fetch: Fetch, store: Any, models_folder: Path) -> None:
+    store.files = {"/model.onnx": CONTENT}
+    models_folder.write_text("a file")
+    _, ended = fetch(f"{store.url}/model.onnx")
+    assert (ended["reason"], "cannot be written" in ended["message"]) == ("DiskFull", True)
+
+
+def test_sigterm_ends_a_fetch_whose_store_is_silent(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}/model.onnx"
+        command = [sys.executable, "-m", "modelway_runtime", "fetch", "--uri", uri, "--to", str(tmp_path)]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process, silent.accept()[0] as connection:
+            assert connection.recv(1) == b"G"
+            process.terminate()
+            assert process.wait(10) == 128 + signal.SIGTERM
 
 
 def test_no_credentials_at_all_says_which_are_needed(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +373,16 @@ def test_more_than_the_volume_holds_is_refused_before_the_first_byte(
     assert raised.value.reason == "DiskFull"  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/passwd", "a//b", "./a", "", "a\0b", "a\\..\\b"])
+def test_what_an_earlier_try_left_is_written_over_and_needs_no_space(tmp_path: Path) -> None:
+    left = 64 << 20
+    with (tmp_path / "model.onnx").open("wb") as stream:
+        os.posix_fallocate(stream.fileno(), 0, left)
+    size = shutil.disk_usage(tmp_path).free + left // 2
+    download.check_space(tmp_path, (source.Entry(path="model.onnx", key="k", size=size),))
+    (tmp_path / "model.onnx").unlink()
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/passwd", "a//b", "./a", "", "a\0b", "a\\..\\b", "a\nb"])
 def test_unsafe_paths_of_a_store_are_refused(path: str) -> None:
     assert not download.is_safe(path)
     with pytest.raises(Exception, match="not a path inside a folder"):

@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelway_runtime import termination
@@ -11,7 +12,11 @@ from modelway_runtime.reasons import Reason
 from modelway_runtime.termination import Outcome
 
 
-@given(st.text(max_size=4000))
+@pytest.mark.timeout(60)
+@given(st.text(max_size=4000) | st.builds(str.__mul__, st.characters(exclude_categories=[]), st.integers(0, 6000)))
+@example("\0" * 5000)
+@example("\ud800" * 5000)
+@example("a" * 1_000_000)
 def test_any_message_fits_in_one_line_of_json(message: str) -> None:
     outcome = Outcome(reason=Reason.MODEL_LOAD_FAILED, message=message, digest="sha256:" + "a" * 64, size=7)
     line = termination.line(outcome)

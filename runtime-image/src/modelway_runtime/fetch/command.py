@@ -6,6 +6,7 @@ from pathlib import Path
 
 from modelway_runtime import digest, formats, logs, manifest, registry, settings
 from modelway_runtime.fetch import download
+from modelway_runtime.fetch.folder import unreadable
 from modelway_runtime.fetch.source import Listing, Source, shown
 from modelway_runtime.manifest import Manifest
 from modelway_runtime.reasons import Failure, Reason
@@ -32,7 +33,10 @@ def fetch(wanted: FetchSettings) -> Manifest:
     listing = patience.tried(source.listing)
     brought = _in_place(listing, wanted) if listing.place else _copied(source, listing, wanted, patience)
     _check_digest(brought.digest, wanted)
-    manifest.write(wanted.model_path, brought)
+    try:
+        manifest.write(wanted.model_path, brought)
+    except OSError as error:
+        raise download.local_failure(wanted.model_path, error) from error
     return brought
 
 
@@ -51,9 +55,12 @@ def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: d
     entries = download.check(listing.entries, max_bytes=wanted.max_bytes)
     _check_format(tuple(entry.path for entry in entries), wanted)
     folder = wanted.model_path.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    # While files change under it, an older manifest must not be believed.
-    (folder / manifest.NAME).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # While files change under it, an older manifest must not be believed.
+        (folder / manifest.NAME).unlink(missing_ok=True)
+    except OSError as error:
+        raise download.local_failure(folder, error) from error
     download.check_space(folder, entries)
     files = download.copy(source, entries, folder, patience, max_bytes=wanted.max_bytes)
     found = digest.of_files(files) if listing.is_folder else f"sha256:{files[0].sha256}"
@@ -64,7 +71,10 @@ def _in_place(listing: Listing, wanted: FetchSettings) -> Manifest:
     place = (listing.place or Path()).absolute()
     names = digest.listing(place) if listing.is_folder else (place.name,)
     _check_format(names, wanted)
-    brought = manifest.of_path(place)
+    try:
+        brought = manifest.of_path(place)
+    except OSError as error:
+        raise unreadable(Path(error.filename or place), error) from error
     download.check_size(brought.size, wanted.max_bytes)
     return brought
 

@@ -17,6 +17,8 @@ from modelway_runtime.reasons import Failure, Reason
 T = TypeVar("T")
 
 MAX_FILES = 10_000
+# A store may hold names that no folder can hold, such as `a` beside `a/b`.
+_NAME_ERRORS = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 _PROGRESS_SECONDS = 2.0
@@ -29,26 +31,38 @@ def check(entries: tuple[Entry, ...], *, max_bytes: int) -> tuple[Entry, ...]:
         if not is_safe(entry.path):
             message = f"{entry.path!r} is not a path inside a folder; the store holds an unsafe name"
             raise Failure(Reason.FORMAT_MISMATCH, message)
-    if len(kept) > MAX_FILES:
-        raise Failure(Reason.ARTIFACT_TOO_LARGE, f"The model has {len(kept)} files; the limit is {MAX_FILES}")
+    check_count(len(kept))
     check_size(sum(entry.size or 0 for entry in kept), max_bytes)
     return kept
+
+
+def check_count(count: int) -> None:
+    """Refuses more files than the limit; a listing is stopped there, since it might go on for millions."""
+    if count > MAX_FILES:
+        raise Failure(Reason.ARTIFACT_TOO_LARGE, f"The model has at least {count} files; the limit is {MAX_FILES}")
 
 
 def is_safe(path: str) -> bool:
     """Whether a path from a store stays below the folder that it is joined to."""
     pure = PurePosixPath(path)
     has_odd_part = any(part in ("", ".", "..") for part in path.split("/"))
-    return bool(path) and not pure.is_absolute() and not has_odd_part and "\0" not in path and "\\" not in path
+    return bool(path) and not pure.is_absolute() and not has_odd_part and digest.is_name(path) and "\\" not in path
 
 
 def check_space(folder: Path, entries: tuple[Entry, ...]) -> None:
-    """Refuses before the first byte what the volume cannot hold."""
+    """Refuses before the first byte what the volume cannot hold; what an earlier try left is written over."""
     wanted = sum(entry.size or 0 for entry in entries)
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(folder).free + sum(_size_left(folder / entry.path) for entry in entries)
     if wanted > free:
         message = f"The model needs {units.text(wanted)}, {folder} has {units.text(free)} free"
         raise Failure(Reason.DISK_FULL, message)
+
+
+def _size_left(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def copy(
@@ -131,14 +145,17 @@ def _copy_file(source: Source, entry: Entry, folder: Path, begin: Callable[[], P
                 hashing.update(piece)
                 stream.write(piece)
     except OSError as error:
-        raise _local_failure(target, error) from error
+        if error.errno in _NAME_ERRORS:
+            raise Failure(Reason.FORMAT_MISMATCH, f"{entry.path[:200]} cannot be a file: {error.strerror}") from error
+        raise local_failure(target, error) from error
     if entry.size is not None and progress.size != entry.size:
         raise Transient(f"{entry.path} ended after {progress.size} of {entry.size} bytes")
     logs.write("Fetched", file=entry.path, bytes=progress.size)
     return File(path=entry.path, sha256=hashing.hexdigest(), size=progress.size)
 
 
-def _local_failure(target: Path, error: OSError) -> Exception:
+def local_failure(target: Path, error: OSError) -> Failure:
+    """A file or folder of ours that cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Failure(Reason.DISK_FULL, f"No space left while writing {target}")
     return Failure(Reason.DISK_FULL, f"{target} cannot be written: {error.strerror}")

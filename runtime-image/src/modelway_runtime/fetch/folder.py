@@ -1,5 +1,6 @@
 """Files that this machine already has as sources: a mounted claim (pvc) is used in place, a local path is copied."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -19,7 +20,7 @@ def claim(uri: str, model_format: str) -> Source:
     del model_format
     parts = urlsplit(uri)
     path = PurePosixPath(unquote(parts.path).lstrip("/"))
-    if not parts.netloc or ".." in path.parts:
+    if parts.netloc in ("", ".", "..") or ".." in path.parts:
         raise Failure(Reason.ARTIFACT_NOT_FOUND, f"{uri} is not a path in a claim; write pvc://CLAIM/PATH")
     return _InPlace(MOUNTS / parts.netloc / path)
 
@@ -64,9 +65,12 @@ class _Copied:
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """The file's bytes."""
-        with Path(entry.key).open("rb") as stream:
-            while piece := stream.read(_CHUNK):
-                yield piece
+        try:
+            with Path(entry.key).open("rb") as stream:
+                while piece := stream.read(_CHUNK):
+                    yield piece
+        except OSError as error:
+            raise unreadable(Path(entry.key), error) from error
 
     @staticmethod
     def _entry(name: str, path: Path) -> Entry:
@@ -79,7 +83,14 @@ def _check_readable(path: Path) -> None:
             next(path.iterdir(), None)
         else:
             path.open("rb").close()
-    except FileNotFoundError as error:
-        raise Failure(Reason.ARTIFACT_NOT_FOUND, f"{path} does not exist") from error
-    except PermissionError as error:
-        raise Failure(Reason.CREDENTIALS_DENIED, f"{path} is not readable for uid 65532; check its mode") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> Failure:
+    """A file or folder of the model that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return Failure(Reason.ARTIFACT_NOT_FOUND, f"{path} does not exist")
+    if isinstance(error, PermissionError):
+        return Failure(Reason.CREDENTIALS_DENIED, f"{path} is not readable for uid {os.getuid()}; check its mode")
+    return Failure(Reason.DOWNLOAD_TIMEOUT, f"{path} cannot be read: {error.strerror}")

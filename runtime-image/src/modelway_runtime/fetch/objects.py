@@ -1,17 +1,19 @@
 """Object stores and web servers as sources: s3, http, https. Keys and endpoints come from the environment (AWS_*)."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import HTTPStore, S3Store
 
+from modelway_runtime.fetch import download
 from modelway_runtime.fetch.source import Entry, Listing, Source, Transient, shown
 from modelway_runtime.formats import FORMATS
 from modelway_runtime.reasons import Failure, Reason
@@ -42,18 +44,39 @@ _WORDS_OF_DENIAL = ("User", "AccessKey", "Signature", "AccessDenied")
 def s3(uri: str, model_format: str) -> Source:
     """`s3://BUCKET/PREFIX` or `s3://BUCKET/KEY`."""
     del model_format
-    parts = urlsplit(uri)
+    parts = _split(uri)
     # `#` and `?` are legal in a key.
     prefix = unquote(uri.split("://", 1)[1].removeprefix(parts.netloc)).strip("/")
     if not parts.netloc or not prefix:
         raise Failure(Reason.ARTIFACT_NOT_FOUND, f"{shown(uri)} names no object; write s3://BUCKET/PATH")
-    store = S3Store(parts.netloc, client_options=_CLIENT, retry_config=_RETRY)  # type: ignore[arg-type]
+    _clean_settings()
+    with _translated(uri):
+        store = S3Store(parts.netloc, client_options=_CLIENT, retry_config=_RETRY)  # type: ignore[arg-type]
     return _Bucket(store, prefix, uri)
 
 
 def http(uri: str, model_format: str) -> Source:
     """One file by its URL; with a `/` at the end, the file of the format below it."""
+    _split(uri)
     return _Site(uri, model_format)
+
+
+def _split(uri: str) -> SplitResult:
+    try:
+        return urlsplit(uri)
+    except ValueError as error:
+        raise Failure(Reason.ARTIFACT_NOT_FOUND, f"{shown(uri)} is no address: {error}") from error
+
+
+def _clean_settings() -> None:
+    """Takes the line end off that a Secret often holds, and what is empty away: the library would end the process."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        value = os.environ.pop(name).strip()
+        if value:
+            os.environ[name] = value
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"):
+        if not os.environ.get(name, "http://").lower().startswith(("http://", "https://")):
+            raise Failure(Reason.CREDENTIALS_DENIED, f"{name} is no URL; write for example https://s3.example.com")
 
 
 class _Bucket:
@@ -76,15 +99,28 @@ class _Bucket:
                 if failure.reason is not Reason.ARTIFACT_NOT_FOUND:
                     raise
         with _translated(self._uri):
-            objects = [item for chunk in obstore.list(self._store, prefix=self._prefix) for item in chunk]
-        entries = tuple(
-            Entry(path=item["path"].removeprefix(self._prefix).lstrip("/"), key=item["path"], size=item["size"])
-            for item in objects
-            if item["path"] != self._prefix and not item["path"].endswith("/")
-        )
+            objects: list[Any] = []
+            for chunk in obstore.list(self._store, prefix=self._prefix):
+                objects += chunk
+                download.check_count(len(objects))
+            entries = tuple(
+                Entry(path=item["path"].removeprefix(self._prefix).lstrip("/"), key=item["path"], size=item["size"])
+                for item in objects
+                if item["path"] != self._prefix and not self._is_marker(item)
+            )
         if not entries:
             raise Failure(Reason.ARTIFACT_NOT_FOUND, f"Nothing lies at {shown(self._uri)}")
         return Listing(entries=entries)
+
+    def _is_marker(self, item: Any) -> bool:
+        """Whether a console made this empty object to show a folder; its key ends with `/`, which lists leave out."""
+        if item["size"]:
+            return False
+        try:
+            obstore.head(self._store, item["path"])
+        except FileNotFoundError:
+            return True
+        return False
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """The object's bytes."""
@@ -143,6 +179,14 @@ def _translated(uri: str) -> Iterator[None]:
         raise Failure(Reason.CREDENTIALS_DENIED, f"Access to {shown(uri)} was denied: {_cause(error)}") from error
     except BaseError as error:
         raise _other(uri, error) from error
+    except ValueError as error:
+        raise Failure(Reason.ARTIFACT_NOT_FOUND, f"{shown(uri)} is no address: {_cause(error)}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        # The library gives up where a setting is no text of a header or of a URL.
+        message = f"{shown(uri)} cannot be asked with these settings (AWS_…): {_cause(error)}"
+        raise Failure(Reason.CREDENTIALS_DENIED, message) from error
 
 
 def _other(uri: str, error: BaseError) -> Exception:
@@ -151,6 +195,10 @@ def _other(uri: str, error: BaseError) -> Exception:
     if any(path in str(error) for path in _METADATA_SERVICE):
         message = f"No credentials for {shown(uri)}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (secretRef)"
         return Failure(Reason.CREDENTIALS_DENIED, message)
+    if "Config error" in cause:
+        return Failure(Reason.CREDENTIALS_DENIED, f"{shown(uri)} cannot be asked with these settings (AWS_…): {cause}")
+    if "invalid path" in cause:
+        return Failure(Reason.FORMAT_MISMATCH, f"{shown(uri)} holds an unsafe name: {cause}")
     status = cause[:3]
     if any(word in cause for word in _WORDS_OF_DENIAL):
         return Failure(Reason.CREDENTIALS_DENIED, f"Access to {shown(uri)} was denied: {cause}")
@@ -161,7 +209,7 @@ def _other(uri: str, error: BaseError) -> Exception:
     return Transient(f"{shown(uri)}: {cause}")
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     """What the library knows in a few words: `403 Forbidden (AccessDenied)`, or the words of the network.
 
     Its own text holds whole URLs, and their query may hold a signature.

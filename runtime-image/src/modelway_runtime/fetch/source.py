@@ -41,5 +41,8 @@ class Transient(Exception):
 
 def shown(uri: str) -> str:
     """A URI without its user and query, which may hold secrets."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return f"{uri.partition('://')[0]}://…"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
