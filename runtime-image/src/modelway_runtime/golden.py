@@ -28,34 +28,39 @@ def read(path: Path, folder_file: Path | None) -> tuple[Golden, ...]:
     """All golden requests: of the mounted file, which need not exist, and of the model's own file."""
     found: list[Golden] = []
     if path.is_file():
-        found += parse(path.read_text(encoding="utf-8"), str(path))
+        found += parse(path.read_bytes(), str(path))
     if folder_file is not None:
         if not folder_file.is_file():
             raise Failure(
                 Reason.GOLDEN_REQUEST_FAILED, f"The model has no file {folder_file.name} with golden requests"
             )
-        found += parse(folder_file.read_text(encoding="utf-8"), folder_file.name)
+        own = parse(folder_file.read_bytes(), folder_file.name)
+        if not own:
+            raise Failure(Reason.GOLDEN_REQUEST_FAILED, f"The model's file {folder_file.name} is empty")
+        found += own
     return tuple(found)
 
 
-def parse(text: str, where: str) -> list[Golden]:
+def parse(text: bytes, where: str) -> list[Golden]:
     """Golden requests from a JSON list, or from lines of one JSON object each."""
     try:
-        body = (
-            json.loads(text) if text.lstrip()[:1] == "[" else [json.loads(line) for line in text.splitlines() if line]
-        )
+        lines = (line for line in text.split(b"\n") if line.strip())
+        body = json.loads(text) if text.lstrip()[:1] == b"[" else [json.loads(line) for line in lines]
         return [_golden(item, index) for index, item in enumerate(body)]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"{where} holds no golden requests: {type(error).__name__}: {error}"
         raise Failure(Reason.GOLDEN_REQUEST_FAILED, message) from error
 
 
 def _golden(item: Mapping[str, Any], index: int) -> Golden:
     tolerance = item.get("tolerance") or {}
+    outputs = item["expect"]["outputs"]
+    if not isinstance(outputs, list) or not outputs or not all(isinstance(output, dict) for output in outputs):
+        raise ValueError("expect.outputs is no list of outputs")
     return Golden(
         name=str(item.get("name") or f"#{index}"),
         request=item["request"],
-        outputs=tuple((item.get("expect") or {}).get("outputs", ())),
+        outputs=tuple(outputs),
         absolute=float(tolerance.get("absolute", ABSOLUTE)),
         relative=float(tolerance.get("relative", RELATIVE)),
     )
@@ -93,7 +98,11 @@ def _is_close(expected: Any, got: Any, golden: Golden) -> bool:
     """Numbers within the tolerance; all else must be equal. No number is written as null in JSON."""
     if isinstance(expected, bool | str) or isinstance(got, bool | str) or expected is None or got is None:
         return type(expected) is type(got) and bool(expected == got)
-    return bool(abs(got - expected) <= golden.absolute + golden.relative * abs(expected))
+    if not isinstance(expected, int | float):
+        return False
+    # A whole number may be a label, and the label beside the right one is wrong.
+    relative = 0.0 if isinstance(got, int) else golden.relative
+    return bool(abs(got - expected) <= golden.absolute + relative * abs(expected))
 
 
 def _flat(data: Any) -> list[Any]:

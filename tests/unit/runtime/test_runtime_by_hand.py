@@ -47,6 +47,7 @@ def test_the_model_is_named_after_its_path(models: Path, path: str, name: str) -
     ("arguments", "status", "message"),
     [
         (("serve", "/nowhere"), 2, "/nowhere does not exist"),
+        (("serve", str(Path(__file__).parent), "--golden", "/nowhere.json"), 2, "/nowhere.json does not exist"),
         (("serve", "--port", "http"), 2, "MODELWAY_PORT: 'http' is not a port"),
         (("serve", "--max-batch-size", "0"), 2, "is not a number of at least 1"),
         (("serve", "--options", "[]"), 2, "write a JSON object"),

@@ -37,12 +37,14 @@ InferenceAnswer = Annotated[dict[str, Any], AfterValidator(_has("outputs")), Wit
 
 
 class Tolerance(Struct):
-    """How far an answer may be off: `|got - expected| <= absolute + relative * |expected|`."""
+    """How far an answer may be off: `|got - expected| <= absolute + relative * |expected|`; of whole numbers, which may
+    be labels, only the absolute part counts.
+    """
 
     absolute: Annotated[float, Field(ge=0, le=1e12)] = 1e-5
     """Absolute part. Absent: 0.00001."""
     relative: Annotated[float, Field(ge=0, le=1)] = 1e-3
-    """Relative part, a ratio. Absent: 0.001."""
+    """Relative part, a ratio; for outputs of floating-point numbers. Absent: 0.001."""
 
 
 class GoldenRequest(Struct):

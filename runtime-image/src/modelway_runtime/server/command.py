@@ -33,6 +33,8 @@ def run(environ: Environ) -> Outcome:
     # The libraries count the host's CPUs, not the pod's, when they are imported.
     for variable in _MATH_LIBRARIES:
         os.environ.setdefault(variable, str(wanted.threads or loader.allowed_cpus()))
+    if path and environ.get("MODELWAY_GOLDEN_PATH"):
+        _existing(environ["MODELWAY_GOLDEN_PATH"])  # in a pod it may be absent; a person has mistyped it
     found = manifest.of_path(_existing(path)) if path else manifest.read(wanted.model_path)
     sockets = bind(wanted.host, wanted.port), bind(wanted.host, wanted.metrics_port)
     uvloop.run(_serve(wanted, found, sockets, is_local=bool(path)))
