@@ -48,6 +48,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "zipmap/model.onnx": to_onnx(classifier, sample).SerializeToString(),
         "identity/model.onnx": _identity().SerializeToString(),
         "fixed/model.onnx": _identity(rows=1).SerializeToString(),
+        "pairs/model.onnx": _product(["N", 2], ["N", "N"]).SerializeToString(),
+        "open/model.onnx": _product(None, None).SerializeToString(),
     }
     files["truncated/model.onnx"] = files["iris/model.onnx"][:200]
     files["text/model.onnx"] = b"<html>Not Found</html>"
@@ -86,6 +88,17 @@ def _identity(rows: int | None = None) -> Any:
     inputs = [helper.make_tensor_value_info(name, kind, shape) for name, kind in types.items()]
     outputs = [helper.make_tensor_value_info(f"{name}_OUT", kind, shape) for name, kind in types.items()]
     graph = helper.make_graph(nodes, "identity", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
+    model.ir_version = 10
+    return model
+
+
+def _product(taken: list[Any] | None, given: list[Any] | None) -> Any:
+    """Each row times each row: its answer to two rows is not two answers."""
+    nodes = [helper.make_node("Transpose", ["X"], ["T"]), helper.make_node("MatMul", ["X", "T"], ["Y"])]
+    inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, taken)]
+    outputs = [helper.make_tensor_value_info("Y", TensorProto.FLOAT, given)]
+    graph = helper.make_graph(nodes, "product", inputs, outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
     model.ir_version = 10
     return model

@@ -1,6 +1,7 @@
 """An estimator for tests that answers only while a file exists, so that a test decides when an inference ends."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 
 class GatedModel(RegressorMixin, BaseEstimator):
-    """Doubles its rows; waits at the gate named by MODELWAY_TEST_GATE; a 13 raises."""
+    """Doubles its rows; waits at the gate named by MODELWAY_TEST_GATE; 13 raises, 14 answers no text, 15 exits."""
 
     n_features_in_ = 1
 
@@ -20,4 +21,8 @@ class GatedModel(RegressorMixin, BaseEstimator):
             threading.Event().wait(0.005)
         if 13.0 in rows:
             raise RuntimeError("thirteen")
+        if 14.0 in rows:
+            return np.array(["\ud800"], dtype=object)
+        if 15.0 in rows:
+            sys.exit(0)
         return rows[:, 0] * 2

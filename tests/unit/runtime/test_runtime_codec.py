@@ -99,8 +99,30 @@ BAD = [
         b'{"inputs":[{"name":"X","datatype":"FP32","shape":[1,2]}]}', "inputs[0].data is missing", id="no data"
     ),
     pytest.param(_body(_tensor(), outputs=[{"name": "nope"}]), "outputs[0].name: 'nope' is unknown", id="output"),
+    pytest.param(_body(_tensor(), outputs=[{"name": "label"}] * 2), "outputs: a name is given twice", id="outputs"),
     pytest.param(_body(_tensor(), id=3), "id: Expected `str | null`", id="an id of the wrong type"),
 ]
+
+
+@pytest.mark.parametrize("data", [[["a", "b"], ["c"]], [["a"], []]])
+def test_strings_in_lists_of_unequal_length_are_refused(data: Any) -> None:
+    codec = _codec(TensorSpec(name="X", datatype="BYTES", shape=(-1, 1)))
+    with pytest.raises(BadRequest, match=r"inputs\[0\]\.data: nested lists of unequal length"):
+        codec.decode(_body(_tensor(datatype="BYTES", shape=[2, 1], data=data)))
+
+
+@pytest.mark.parametrize("dimensions", [33, 65, 60_000])
+@pytest.mark.parametrize("data", [[1.0], [[1.0]]], ids=["flat", "nested"])
+def test_more_dimensions_than_any_model_has_are_refused(dimensions: int, data: Any) -> None:
+    codec = _codec(TensorSpec(name="X", datatype="FP64", shape=(-1, -1), is_open=True))
+    with pytest.raises(BadRequest, match=r"inputs\[0\]\.shape"):
+        codec.decode(_body(_tensor(datatype="FP64", shape=[1] * dimensions, data=data)))
+
+
+def test_a_model_of_any_shape_judges_itself() -> None:
+    codec = _codec(TensorSpec(name="X", datatype="FP32", shape=(), is_any_shape=True))
+    assert codec.decode(_body(_tensor())).inputs["X"].shape == (2, 2)
+    assert codec.decode(_body(_tensor(shape=[], data=[1]))).inputs["X"].shape == ()
 
 
 @pytest.mark.parametrize(("body", "message"), BAD)

@@ -3,8 +3,10 @@
 import json
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
@@ -128,6 +130,7 @@ def _write_skops_with_foreign_type(models: Path, folder: Path) -> None:
     [
         pytest.param(b"\x80\x04not a pickle", "model.pkl", id="broken"),
         pytest.param(b"cnowhere_at_all\nThing\n.", "needs the module nowhere_at_all", id="unknown module"),
+        pytest.param(b"csys\nexit\n(I0\ntR.", "SystemExit: 0", id="exit"),
     ],
 )
 def test_a_pickle_that_cannot_be_opened_says_why(tmp_path: Path, content: bytes, message: str) -> None:
@@ -142,6 +145,13 @@ def test_an_object_that_cannot_predict_is_a_mismatch(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="holds a int, which has no predict") as raised:
         _load(tmp_path, trust="Any")
     assert raised.value.reason is Reason.FORMAT_MISMATCH
+
+
+def test_what_predicts_and_is_no_estimator_says_why(tmp_path: Path) -> None:
+    joblib.dump(SimpleNamespace(predict=len), tmp_path / "model.joblib")
+    with pytest.raises(Failure, match=r"model\.joblib cannot be loaded") as raised:
+        _load(tmp_path, trust="Any")
+    assert raised.value.reason is Reason.MODEL_LOAD_FAILED
 
 
 def test_a_format_without_loader_is_unsupported() -> None:

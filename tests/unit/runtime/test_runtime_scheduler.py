@@ -180,3 +180,30 @@ async def test_one_group_does_not_starve_another() -> None:
     model.gate.set()
     await asyncio.gather(*(job.future for job in jobs))
     assert model.calls == [[1.0], [2.0], [[3.0]], [2.0], [2.0]]
+
+
+@pytest.mark.parametrize("error", [StopIteration, SystemExit, KeyboardInterrupt, MemoryError])
+async def test_whatever_a_model_raises_it_serves_on(error: type[BaseException]) -> None:
+    class Raising(Doubling):
+        def predict(self, inputs: Mapping[str, Array]) -> Arrays:
+            if BAD in inputs["x"]:
+                raise error
+            return {"y": inputs["x"] * 2}
+
+    scheduler, _ = _scheduler(Raising())
+    good, bad, other = await _answers(scheduler, [np.array([1.0]), np.array([BAD]), np.array([2.0])])
+    assert (good, other) == ([2.0], [4.0])
+    assert error.__name__ in repr(bad)
+    assert await _answers(scheduler, [np.array([3.0])]) == [[6.0]]
+
+
+async def test_a_full_batch_waits_for_nobody() -> None:
+    model = Doubling()
+    scheduler = Scheduler(model, Metrics("m", "1"), max_rows=2, max_queue=100, max_delay=3600.0)
+    first = scheduler.submit({"x": np.array([1.0])})
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert model.calls == []
+    later = [scheduler.submit({"x": np.array([float(number)])}) for number in (2, 3, 4, 5, 6)]
+    await asyncio.gather(first.future, *(job.future for job in later))
+    assert model.calls == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]

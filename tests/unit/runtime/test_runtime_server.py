@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,40 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(iris: Any, *, with_l
     head = received.lower()
     assert head.startswith(b"http/1.1 413")
     assert b"connection: close" in head
+
+
+def test_a_caller_that_sends_all_of_a_large_body_reads_why_it_is_refused(iris: Any) -> None:
+    answer = iris.infer(b"[" * 40_000_000)
+    assert (answer.status, answer.headers["connection"]) == (413, "close")
+
+
+@pytest.mark.parametrize("start", [b"GET /", b"GET /v2 HTTP/1.1\r\nA: "], ids=["path", "header"])
+def test_a_head_without_end_is_given_up(iris: Any, start: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", iris.ports[0]), timeout=60) as connection:
+        connection.sendall(start)
+        # What is refused may already lie in the connection: then it is reset, and sending fails.
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(b"x" * 10_000)
+            pytest.fail("ten megabytes were taken")
+    assert iris.infer(ROW).status == 200
+
+
+def test_an_offer_of_another_protocol_is_passed_over_and_the_body_is_read(iris: Any) -> None:
+    # Java's client makes it with each first request of a connection.
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAEAAEAAAAIAAAAB"}
+    assert iris.infer(ROW, headers=offer).status == 200
+
+
+def test_requests_in_one_piece_are_answered_one_after_the_other(iris: Any) -> None:
+    request = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", iris.ports[0]), timeout=60) as connection:
+        connection.sendall(request * 3000)
+        received = b""
+        while received.count(b'{"live":true}') < 3000:
+            piece = connection.recv(65536)
+            assert piece, received[-300:]
+            received += piece
 
 
 def test_a_caller_that_leaves_in_mid_body_hurts_nobody(iris: Any) -> None:
@@ -283,6 +318,30 @@ def test_a_model_that_raises_is_a_500_without_traceback_and_goes_on(serve: Serve
     assert runtime.infer(ONE).json["outputs"][0]["data"] == [42.0]
 
 
+def test_an_answer_that_cannot_be_sent_is_counted_as_a_500(serve: Serve, models: Path) -> None:
+    runtime = serve(models / "gated").wait_until_ready()
+    answer = runtime.infer({"inputs": [{"name": "input", "datatype": "FP64", "shape": [1, 1], "data": [14.0]}]})
+    assert (answer.status, answer.json) == (500, {"error": "internal error; the server's log has more"})
+    labels = 'code="500",model="iris",protocol="rest",version=""'
+    assert runtime.metrics()[f"modelway_runtime_request_duration_seconds_count{{{labels}}}"] == 1
+
+
+def test_a_model_whose_rows_touch_each_other_answers_each_request_alone(
+    serve: Serve, models: Path, pool: ThreadPoolExecutor
+) -> None:
+    runtime = serve(models / "pairs").wait_until_ready()
+    rows = [[float(number), 1.0] for number in range(200)]
+    bodies = [{"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 2], "data": row}]} for row in rows]
+    answers = [answer.json["outputs"][0] for answer in pool.map(runtime.infer, bodies)]
+    assert [answer["data"] for answer in answers] == [[row[0] ** 2 + 1.0] for row in rows]
+
+
+def test_a_model_that_leaves_its_shapes_open_is_served(serve: Serve, models: Path) -> None:
+    runtime = serve(models / "open").wait_until_ready()
+    answer = runtime.infer({"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 2], "data": [3, 4]}]})
+    assert answer.json["outputs"][0]["data"] == [25.0]
+
+
 def test_it_is_alive_but_not_ready_until_the_model_is_warm(
     serve: Serve, models: Path, gate: Path, eventually: Eventually
 ) -> None:
@@ -375,6 +434,19 @@ def test_golden_requests_decide_about_ready(
         return
     assert runtime.process.wait(60) == 1
     assert (runtime.termination["reason"], runtime.termination["message"][: len(message)]) == (reason, message)
+
+
+def test_a_model_that_exits_at_a_golden_request_is_refused(
+    fetched: Callable[..., Path], serve_fetched: Callable[..., Any], models: Path
+) -> None:
+    place = fetched(models / "gated")
+    request = {"inputs": [{"name": "input", "datatype": "FP64", "shape": [1, 1], "data": [15.0]}]}
+    golden = [{"name": "exit", "request": request, "expect": {"outputs": [{"name": "prediction"}]}}]
+    (place / "requests.json").write_text(json.dumps(golden))
+    runtime = serve_fetched(place)
+    assert runtime.process.wait(60) == 1
+    assert runtime.termination["reason"] == "GoldenRequestFailed"
+    assert "SystemExit" in runtime.termination["message"]
 
 
 def _inflight(runtime: Any) -> float:

@@ -87,7 +87,8 @@ def _spec(name: str, node: onnxruntime.NodeArg) -> TensorSpec:
     if datatype is None:
         raise Failure(Reason.MODEL_LOAD_FAILED, f"{node.name} has the type {node.type}, which the protocol lacks")
     shape = tuple(size if isinstance(size, int) and size > 0 else DYNAMIC for size in node.shape)
-    return TensorSpec(name=name, datatype=datatype, shape=shape)
+    # No sizes stand for a scalar and for a shape that the model leaves open.
+    return TensorSpec(name=name, datatype=datatype, shape=shape, is_any_shape=not shape)
 
 
 def _check_is_onnx(artifact: Artifact) -> None:

@@ -26,7 +26,10 @@ def load(artifact: Artifact) -> "SklearnModel":
         raise Failure(Reason.FORMAT_MISMATCH, f"{artifact.file.name} holds a {kind}, which has no predict")
     # A model fitted on a table warns at each call that it gets an array.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
-    return SklearnModel(estimator)
+    try:
+        return SklearnModel(estimator)
+    except Exception as error:  # what is no estimator of scikit-learn can lack anything
+        raise _broken(artifact.file.name, error) from error
 
 
 def _skops(artifact: Artifact) -> Any:
@@ -49,7 +52,7 @@ def _skops(artifact: Artifact) -> Any:
 def _pickle(artifact: Artifact) -> Any:
     try:
         return joblib.load(artifact.file)
-    except Exception as error:  # a pickle can raise whatever it likes
+    except BaseException as error:  # a pickle can raise whatever it likes, or call exit()
         raise _broken(artifact.file.name, error) from error
 
 
@@ -59,7 +62,7 @@ def _reason_of_no_zip(artifact: Artifact) -> Reason:
         return Reason.MODEL_LOAD_FAILED if stream.read(2) in (b"PK", b"") else Reason.FORMAT_MISMATCH
 
 
-def _broken(name: str, error: Exception) -> Failure:
+def _broken(name: str, error: BaseException) -> Failure:
     if isinstance(error, ModuleNotFoundError):
         message = f"{name} needs the module {error.name}, which this runtime lacks"
         return Failure(Reason.MODEL_LOAD_FAILED, message)

@@ -103,7 +103,11 @@ class Codec:
         for index, output in enumerate(outputs):
             if output.name not in self._outputs:
                 raise BadRequest(f"outputs[{index}].name: {_unknown(output.name, self._outputs)}")
-        return tuple(output.name for output in outputs)
+        names = tuple(output.name for output in outputs)
+        if len(set(names)) < len(names):
+            # A small request could ask for the same large output a million times.
+            raise BadRequest("outputs: a name is given twice")
+        return names
 
 
 def _array(tensor: _InputTensor, spec: TensorSpec, field: str) -> Array:
@@ -127,6 +131,9 @@ def _array(tensor: _InputTensor, spec: TensorSpec, field: str) -> Array:
         raise BadRequest(f"{field}.data: a value is out of range for {datatype}") from error
     except ValueError as error:
         raise BadRequest(f"{field}.data: nested lists of unequal length") from error
+    if array.dtype == np.object_ and isinstance(next(array.flat, None), list):
+        # Of numbers this is an error of their conversion; of strings it is a shorter array that holds lists.
+        raise BadRequest(f"{field}.data: nested lists of unequal length")
     wanted = math.prod(shape)
     if array.size != wanted:
         raise BadRequest(f"{field}.data: {array.size} values, but shape {list(shape)} needs {wanted}")

@@ -15,20 +15,28 @@ Arrays: TypeAlias = dict[str, Array]
 DYNAMIC = -1
 """A size that each request chooses."""
 
+_MOST_DIMENSIONS = 32
+"""Enough for any model; numpy and the decoders have limits of their own, which are no fault of ours."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:
-    """A tensor of a model's interface. `is_open`: the model itself judges datatypes; a lone input takes any name."""
+    """A tensor of a model's interface.
+
+    `is_open`: the model itself judges datatypes; a lone input takes any name.
+    `is_any_shape`: the model does not say how many dimensions it takes.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     is_open: bool = False
+    is_any_shape: bool = False
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether a request's shape agrees with every fixed size; an open tensor of unknown width takes any."""
-        if self.is_open and DYNAMIC in self.shape[1:]:
-            return True
+        if self.is_any_shape or (self.is_open and DYNAMIC in self.shape[1:]):
+            return len(shape) <= _MOST_DIMENSIONS
         return len(shape) == len(self.shape) and all(
             wanted in (DYNAMIC, got) for wanted, got in zip(self.shape, shape, strict=True)
         )

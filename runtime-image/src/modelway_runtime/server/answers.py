@@ -25,11 +25,11 @@ class Refused(Exception):
         self.headers = headers
 
 
-async def send(send_message: Send, status: int, headers: Headers, body: bytes) -> None:
-    """A whole answer."""
+async def send(send_message: Send, status: int, headers: Headers, body: bytes, *, is_end: bool = True) -> None:
+    """A whole answer; without `is_end` the connection stays as it is until an empty body ends it."""
     length = (b"content-length", str(len(body)).encode())
     await send_message({"type": "http.response.start", "status": status, "headers": (*headers, length)})
-    await send_message({"type": "http.response.body", "body": body})
+    await send_message({"type": "http.response.body", "body": body, "more_body": not is_end})
 
 
 def encoded(body: object) -> bytes:

@@ -57,6 +57,9 @@ class Application:
             logs.LOGGER.exception("Request failed by an error in the runtime itself")
             status, payload = 500, answers.encoded({"error": "internal error; the server's log has more"})
         headers = self._closing_headers if self._state.phase is Phase.DRAINING else self._headers
+        if status == body.TOO_LARGE:
+            await body.refuse(receive, send, headers + extra, payload)
+            return
         await answers.send(send, status, headers + extra, payload)
 
     async def _timed_infer(self, scope: Scope, receive: Receive) -> bytes:
@@ -68,6 +71,11 @@ class Application:
             payload = await self._infer(scope, receive, pending)
         except Refused as refused:
             metrics.request(str(refused.status)).observe(perf_counter() - started)
+            raise
+        except CallerGone:
+            raise
+        except Exception:
+            metrics.request("500").observe(perf_counter() - started)
             raise
         finally:
             metrics.inflight.value -= 1

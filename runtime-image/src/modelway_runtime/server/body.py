@@ -1,9 +1,15 @@
 """Reads a request's body and holds its limit while it comes."""
 
+import asyncio
+from contextlib import suppress
+
 from modelway_runtime import units
 from modelway_runtime.server import answers
-from modelway_runtime.server.answers import Receive, Refused, Scope
+from modelway_runtime.server.answers import Headers, Receive, Refused, Scope, Send
 from modelway_runtime.server.deadlines import CallerGone
+
+TOO_LARGE = 413
+_LINGER_SECONDS = 5.0
 
 
 async def read(scope: Scope, receive: Receive, limit: int) -> bytes:
@@ -30,6 +36,19 @@ def header(scope: Scope, name: bytes) -> bytes:
     return b""
 
 
+async def refuse(receive: Receive, send: Send, headers: Headers, answer: bytes) -> None:
+    """Answers that the body is too large, and reads on for a while, storing nothing.
+
+    A connection closed on a caller that still sends is reset, and the caller reads no answer.
+    """
+    await answers.send(send, TOO_LARGE, headers, answer, is_end=False)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while (await receive()).get("more_body"):
+                pass
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def _rest(first: bytes, receive: Receive, limit: int) -> bytes:
     pieces = bytearray(first)
     while True:
@@ -45,4 +64,4 @@ async def _rest(first: bytes, receive: Receive, limit: int) -> bytes:
 
 def _too_large(limit: int) -> Refused:
     # The rest of the body is not read, so the connection cannot be used again.
-    return Refused(413, f"the body is larger than {units.text(limit)}", answers.CLOSE)
+    return Refused(TOO_LARGE, f"the body is larger than {units.text(limit)}", answers.CLOSE)

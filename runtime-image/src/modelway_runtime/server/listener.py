@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import uvicorn
 
 from modelway_runtime.reasons import UsageError
+from modelway_runtime.server.connection import Connection
 
 # A proxy keeps connections for up to an hour; when the server ended them first, a request could meet the end of one.
 _KEEP_ALIVE_SECONDS = 3660
@@ -26,7 +27,7 @@ def listener(app: object, *, patience: float) -> Listener:
     """A server for an ASGI application; `patience` is how long requests in flight may take at the end."""
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http="httptools",
+        http=Connection,
         loop="none",
         ws="none",
         lifespan="off",

@@ -30,14 +30,14 @@ async def prepare(state: State, found: Manifest) -> None:
     state.digest = found.digest
     model = await _threaded(functools.partial(_load, settings, found))
     state.enter(Phase.WARMING)
-    await _threaded(functools.partial(_warm, model, settings.max_batch_size))
+    rows_together = await _threaded(functools.partial(_warm, model, settings.max_batch_size))
     codec = Codec(settings.name, settings.version, model.inputs, model.outputs)
     state.enter(Phase.VALIDATING)
     asked = await _validate(model, codec, _golden_requests(settings, found))
     scheduler = Scheduler(
         model,
         state.metrics,
-        max_rows=settings.max_batch_size,
+        max_rows=rows_together,
         max_queue=settings.max_queue,
         max_delay=settings.max_delay,
     )
@@ -70,6 +70,9 @@ async def _threaded(action: Callable[[], T]) -> T:
     def work() -> None:
         try:
             result = action()
+        except (StopIteration, SystemExit, KeyboardInterrupt) as error:
+            # A future does not take the first, and the others would end the loop: a model can raise them all.
+            loop.call_soon_threadsafe(deliver, None, RuntimeError(f"{type(error).__name__}: {error}"))
         except BaseException as error:  # noqa: BLE001 - it rises where the result is awaited
             loop.call_soon_threadsafe(deliver, None, error)
         else:
@@ -95,19 +98,29 @@ def _load(settings: ServeSettings, found: Manifest) -> Model:
     return load(artifact)
 
 
-def _warm(model: Model, max_rows: int) -> None:
-    """Runs the model on zeros, alone and as a full batch, so that the first request finds it warm."""
-    is_known = all(DYNAMIC not in spec.shape[1:] for spec in model.inputs)
+def _warm(model: Model, max_rows: int) -> int:
+    """Runs the model on zeros, alone and as a full batch, so that the first request finds it warm.
+
+    Gives the rows that may run together: one where an answer to many rows is not as many answers, such as a table of
+    all pairs or the objects found in pictures. Such answers could not be handed out to their requests.
+    """
+    is_known = all(DYNAMIC not in spec.shape[1:] and not spec.is_any_shape for spec in model.inputs)
+    shapes: list[list[object]] = []
     for rows in (1, max_rows) if model.is_batchable else (1,):
         try:
-            model.predict({spec.name: zeros(spec, rows) for spec in model.inputs})
-        except Exception as error:  # the model is foreign code and may raise anything
+            outputs = model.predict({spec.name: zeros(spec, rows) for spec in model.inputs})
+        except BaseException as error:  # the model is foreign code and may raise anything
             if not is_known or isinstance(error, InputRejected):
                 # Sizes that only a request knows, or zeros that mean nothing to the model, are no fault of it.
                 logs.write("Warm-up input does not fit, going on", error=str(error)[:200])
-                return
+                return max_rows
             message = f"The model fails on zeros of its own shapes: {type(error).__name__}: {error}"
             raise Failure(Reason.WARMUP_FAILED, message) from error
+        shapes.append([(rows, *array.shape[1:]) == array.shape and array.shape[1:] for array in outputs.values()])
+    if not model.is_batchable or (shapes[0] == shapes[-1] and False not in shapes[0]):
+        return max_rows
+    logs.write("The model does not answer row by row, so requests run one by one")
+    return 1
 
 
 def _golden_requests(settings: ServeSettings, found: Manifest) -> tuple[Golden, ...]:

@@ -8,7 +8,7 @@ so that a bad request cannot fail its neighbours.
 import asyncio
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from time import perf_counter
@@ -57,6 +57,7 @@ class Scheduler:
         self._groups: OrderedDict[Hashable, deque[Job]] = OrderedDict()
         self._waiting = 0
         self._is_busy = False
+        self._timer: asyncio.TimerHandle | None = None
         self._work: SimpleQueue[_Batch | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run_batches, name="inference", daemon=True)
         self._thread.start()
@@ -76,20 +77,35 @@ class Scheduler:
         if not self._is_busy:
             # Not at once: all requests that this turn of the loop reads go together, which costs no time.
             self._is_busy = True
-            self._later(self._start_next)
+            self._later(self._max_delay)
+        elif self._timer is not None and self._is_full():
+            self._timer.cancel()
+            self._start_next()
         return job
 
     def close(self) -> None:
         """Ends the thread after what it runs."""
         self._work.put(None)
 
-    def _later(self, callback: Callable[[], None]) -> None:
-        if self._max_delay:
-            self._loop.call_later(self._max_delay, callback)
+    def _later(self, delay: float) -> None:
+        """Starts the next batch when it is full, or else after the delay."""
+        if delay > 0 and not self._is_full():
+            self._timer = self._loop.call_later(delay, self._start_next)
         else:
-            self._loop.call_soon(callback)
+            self._loop.call_soon(self._start_next)
+
+    def _is_full(self) -> bool:
+        """Whether the group whose turn it is fills a batch; asked only where requests wait for company."""
+        return sum(job.rows for job in next(iter(self._groups.values()))) >= self._max_rows
+
+    def _rest_of_delay(self) -> float:
+        """How long the oldest request of the group whose turn it is may still wait for company."""
+        if not self._max_delay:
+            return 0.0
+        return self._max_delay - (perf_counter() - next(iter(self._groups.values()))[0].submitted)
 
     def _start_next(self) -> None:
+        self._timer = None
         jobs = self._next_jobs()
         if not jobs:
             self._is_busy = False
@@ -136,7 +152,7 @@ class Scheduler:
             else:
                 job.future.set_result(result)
         if self._groups:
-            self._later(self._start_next)
+            self._later(self._rest_of_delay())
         else:
             self._is_busy = False
 
@@ -181,7 +197,7 @@ def _run_together(model: Model, jobs: list[Job]) -> "list[Arrays | Exception] | 
     rows = sum(job.rows for job in jobs)
     try:
         outputs = model.predict(joined)
-    except Exception:  # noqa: BLE001 - each request is tried alone and keeps its own error
+    except BaseException:  # noqa: BLE001 - each request is tried alone and keeps its own error
         return None
     if any(array.shape[:1] != (rows,) for array in outputs.values()):
         return None
@@ -197,5 +213,9 @@ def _run_together(model: Model, jobs: list[Job]) -> "list[Arrays | Exception] | 
 def _run_alone(model: Model, job: Job) -> "Arrays | Exception":
     try:
         return model.predict(job.inputs)
+    except StopIteration:
+        return RuntimeError("StopIteration")  # no future takes it
     except Exception as error:  # noqa: BLE001 - the model is foreign code; its error is the answer
         return error
+    except BaseException as error:  # noqa: BLE001 - a model that calls exit() must not end the only thread
+        return RuntimeError(f"{type(error).__name__}: {error}")
