@@ -192,8 +192,22 @@ def test_kubectl_explain_describes_the_fields(kubectl: Any, field: str, fragment
     assert [fragment for fragment in fragments if fragment not in explained] == []
 
 
-def test_kubectl_get_shows_the_formats_of_a_runtime(kubectl: Any, namespace: str) -> None:
-    kubectl("apply", "-n", namespace, "-f", str(next(path for path in EXAMPLES if path.stem == "own-runtime")))
+TWO_FORMATS = """
+apiVersion: serving.modelway.io/v1alpha1
+kind: ModelRuntime
+metadata: {name: scoring}
+spec:
+  formats: [{name: onnx}, {name: sklearn, priority: 10}]
+  protocols: [V2, V1]
+  template: {spec: {containers: [{name: model, image: "example.com/runtime:1"}]}}
+"""
+
+
+def test_kubectl_get_shows_every_format_of_a_runtime(kubectl: Any, namespace: str) -> None:
+    kubectl("apply", "-n", namespace, "-f-", stdin=TWO_FORMATS)
     header, row = kubectl("get", "-n", namespace, "mrt").splitlines()
     assert header.split() == ["NAME", "FORMATS", "PROTOCOLS", "AGE"]
-    assert row.split()[:-1] == ["scoring", "scorecard", "V2"]
+    name, formats, protocols, _ = row.split()
+    assert name == "scoring"
+    assert json.loads(formats) == [{"name": "onnx"}, {"name": "sklearn", "priority": 10}]
+    assert json.loads(protocols) == ["V2", "V1"]

@@ -23,6 +23,12 @@ QUANTITIES = st.builds(lambda number, suffix: f"{number}{suffix}", st.integers(0
         ("1e3", Decimal(1000)),
         ("100k", Decimal(100_000)),
         ("0", Decimal(0)),
+        (".5", Decimal("0.5")),
+        ("0.1n", Decimal("1e-9")),
+        ("1e-12", Decimal("1e-9")),
+        ("1.0000000001", Decimal("1.000000001")),
+        ("1234567890123456789.5", Decimal("1234567890123456789.5")),
+        ("1.0000000001Ki", Decimal("1024.000000103")),
     ],
 )
 def test_a_quantity_is_read_exactly(text: str | int, value: Decimal) -> None:
@@ -51,6 +57,8 @@ def test_what_is_no_quantity_is_refused_with_examples(text: str) -> None:
         ("2000", "2k"),
         ("100Ki", "100Ki"),
         ("0.1", "100m"),
+        (".5", "500m"),
+        ("1.5n", "2n"),
         ("1e3", "1e3"),
     ],
 )

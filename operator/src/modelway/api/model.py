@@ -6,21 +6,26 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, StringConstraints
 
 from modelway.api.rules import Rule, Struct
-from modelway.api.scalars import ObjectName, matching
+from modelway.api.scalars import SUBDOMAIN, ObjectName, matching, short_keys
 
 SCHEMES: Final = ("s3", "http", "https", "pvc")
 """Where the fetch step can read from."""
 
+MAX_OPTION_LENGTH: Final = 63
+"""Of the name of an option."""
+
 _URI = matching(
-    f"^({'|'.join(SCHEMES)})://[^ ]+$",
-    f"write where the model lies as a URI with one of the schemes {', '.join(SCHEMES)}, such as "
+    f"^({'|'.join(SCHEMES)})://[^/ \\t\\r\\n][^ \\t\\r\\n]*$",
+    f"write where the model lies as a URI with one of the schemes {', '.join(SCHEMES)} and without blanks, such as "
     "s3://bucket/folder or pvc://claim/folder",
 )
-_CLAIM_URI = re.compile("pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/|$)")
+_CLAIM_URI: Final = f"^pvc://{SUBDOMAIN}(/.*)?$"
+_UPWARDS: Final = "/[.][.](/|$)"
 _CLAIM = Rule(
-    cel="!self.startsWith('pvc://') || self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/.*)?$')",
-    message="write the name of the PersistentVolumeClaim after pvc://, such as pvc://models/fraud",
-    holds=lambda uri: not uri.startswith("pvc://") or bool(_CLAIM_URI.match(uri)),
+    cel=f"!self.startsWith('pvc://') || self.matches('{_CLAIM_URI}') && !self.matches('{_UPWARDS}')",
+    message="write the name of the PersistentVolumeClaim after pvc:// and a path in it without .., such as "
+    "pvc://models/fraud",
+    holds=lambda uri: not uri.startswith("pvc://") or bool(re.match(_CLAIM_URI, uri) and not re.search(_UPWARDS, uri)),
 )
 _DIGEST = matching(
     "^sha256:[0-9a-f]{64}$",
@@ -81,11 +86,9 @@ class ModelSource(Struct):
     credentials: Credentials | None = None
     """How to identify to the storage. Absent: anonymously."""
     options: Annotated[
-        dict[
-            Annotated[str, StringConstraints(max_length=63)],
-            Annotated[str, StringConstraints(max_length=256)],
-        ],
+        dict[str, Annotated[str, StringConstraints(max_length=256)]],
         Field(max_length=32),
+        short_keys(MAX_OPTION_LENGTH),
     ] = Field(default_factory=dict)
-    """Options of the format's loader, such as `output: Probabilities`. Values are strings: quote numbers and
-    booleans."""
+    """Options for the runtime, which gets them as JSON in MODELWAY_OPTIONS; the bundled runtime has none yet. Values
+    are strings: quote numbers and booleans."""

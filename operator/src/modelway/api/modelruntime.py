@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from modelway.api.rules import OPEN, Rule, Struct
 from modelway.api.scalars import matching
@@ -17,8 +17,25 @@ def _open(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", OPEN: True, "properties": properties}
 
 
+def _containers(template: dict[str, Any]) -> list[dict[str, Any]]:
+    """The containers, as far as they are some: an object may have been stored under an older schema."""
+    spec = template.get("spec")
+    containers = spec.get("containers") if isinstance(spec, dict) else None
+    return [item for item in containers if isinstance(item, dict)] if isinstance(containers, list) else []
+
+
+def _with_lists_of_arguments(template: dict[str, Any]) -> dict[str, Any]:
+    """The template itself: a user's arguments are put behind these, and a text would come apart into letters."""
+    for container in _containers(template):
+        arguments = container.get("args") or []
+        if not isinstance(arguments, list) or not all(isinstance(item, str) for item in arguments):
+            raise ValueError(f"write the args of the container {container.get('name')} as a list of strings")
+    return template
+
+
 PodTemplate = Annotated[
     dict[str, Any],
+    AfterValidator(_with_lists_of_arguments),
     WithJsonSchema(
         _open(
             {
@@ -27,7 +44,17 @@ PodTemplate = Annotated[
                         "containers": {
                             "type": "array",
                             "maxItems": 32,
-                            "items": _open({"name": {"type": "string", "maxLength": 63}}),
+                            "items": _open(
+                                {
+                                    "name": {"type": "string", "maxLength": 63},
+                                    "args": {
+                                        "type": "array",
+                                        "maxItems": 256,
+                                        "items": {"type": "string", "maxLength": 4096},
+                                        "description": "Its arguments. Those of a ModelDeployment come after them.",
+                                    },
+                                }
+                            ),
                         }
                     }
                 )
@@ -35,12 +62,11 @@ PodTemplate = Annotated[
         )
     ),
 ]
-"""A pod template: Kubernetes knows its fields; only the names of the containers are looked at."""
+"""A pod template: Kubernetes knows its fields; only the names and arguments of the containers are looked at."""
 
 
 def _has_model_container(spec: "RuntimeSpec") -> bool:
-    containers = spec.template.get("spec", {}).get("containers", [])
-    return any(container.get("name") == "model" for container in containers)
+    return any(container.get("name") == "model" for container in _containers(spec.template))
 
 
 class RuntimeFormat(Struct):

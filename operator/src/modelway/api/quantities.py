@@ -1,26 +1,40 @@
 """Kubernetes quantities (`64Mi`, `500m`, `1.5`): exact values and the canonical spelling. Pure."""
 
 import re
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal
 from typing import Final
 
 _BINARY: Final = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_NUMBER: Final = "([+-]?[0-9]{1,18}(?:[.][0-9]{0,9})?)"
-_SHAPE: Final = re.compile(f"{_NUMBER}(?:([KMGTPE]i)|([numkMGTPE]?)|[eE]([+-]?[0-9]{{1,2}}))")
+_NUMBER: Final = "([+-]?(?:[0-9]{1,30}(?:[.][0-9]{0,30})?|[.][0-9]{1,30}))"
+_ANY: Final = f"{_NUMBER}(?:([KMGTPE]i)|([numkMGTPE]?)|[eE]([+-]?[0-9]{{1,2}}))"
+_SHAPE: Final = re.compile(_ANY)
+
+PATTERN: Final = f"^{_ANY}$"
+"""What a quantity may look like: the form of Kubernetes, with as many digits as any amount needs."""
 
 MAX_LENGTH: Final = 32
+_EXACT: Final = Context(prec=200)
+_FINEST: Final = -9
+"""Exponent of the smallest amount that Kubernetes knows."""
 
 
 def parse(text: str | int) -> Decimal:
-    """`1.5Gi` → 1610612736, `250m` → 0.25. Raises ValueError where Kubernetes would refuse."""
+    """`1.5Gi` → 1610612736, `250m` → 0.25. Raises ValueError where Kubernetes would refuse.
+
+    What is finer than a billionth is rounded up to one, as Kubernetes does.
+    """
     match = _SHAPE.fullmatch(str(text))
     if not match:
         raise ValueError(f"{text!r} is no quantity: write a number with a suffix such as 500m, 64Mi or 2Gi")
     number, binary, suffix, exponent = match.groups()
     if binary:
-        return Decimal(number) * Decimal(1024) ** _BINARY[binary]
-    return Decimal(number).scaleb(int(exponent) if exponent else _DECIMAL[suffix or ""])
+        value = _EXACT.multiply(Decimal(number), Decimal(1024 ** _BINARY[binary]))
+    else:
+        value = Decimal(number).scaleb(int(exponent) if exponent else _DECIMAL[suffix or ""], _EXACT)
+    places = value.as_tuple().exponent
+    is_finer = isinstance(places, int) and places < _FINEST
+    return value.quantize(Decimal(1).scaleb(_FINEST), ROUND_UP, _EXACT) if is_finer else value
 
 
 def parse_bytes(text: str | int) -> int:

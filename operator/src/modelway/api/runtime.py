@@ -1,18 +1,20 @@
 """`spec.runtime`: what serves the model, and with how much. Pure."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
 from modelway.api.rules import Rule, Struct
-from modelway.api.scalars import Between, ObjectName, OpenObject, Quantity, SizeBetween, matching
+from modelway.api.scalars import Between, ObjectName, OpenObject, Quantity, SizeBetween, matching, short_keys
 
 _VARIABLE = matching(
     "^[A-Za-z_][A-Za-z0-9_.-]*$", "write letters, digits, underscores, dots and dashes, such as LOG_LEVEL"
 )
 
-ResourceName = Annotated[str, StringConstraints(max_length=128)]
+MAX_RESOURCE_NAME_LENGTH: Final = 128
+
+Amounts = Annotated[dict[str, Quantity], Field(max_length=16), short_keys(MAX_RESOURCE_NAME_LENGTH)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 
@@ -106,9 +108,9 @@ class Variable(Struct):
 class Resources(Struct):
     """Compute resources of the model container, as in a pod."""
 
-    requests: Annotated[dict[ResourceName, Quantity], Field(max_length=16)] = Field(default_factory=dict)
-    """What the scheduler reserves, such as `cpu: "1"` and `memory: 1Gi`."""
-    limits: Annotated[dict[ResourceName, Quantity], Field(max_length=16)] = Field(default_factory=dict)
+    requests: Amounts = Field(default_factory=dict)
+    """What the scheduler reserves, such as `cpu: "0.5"` and `memory: 1Gi`. Quote fractions."""
+    limits: Amounts = Field(default_factory=dict)
     """What the container may use at most. GPUs are given here, such as `nvidia.com/gpu: 1`."""
 
 

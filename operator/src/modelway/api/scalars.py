@@ -71,6 +71,16 @@ class Between:
         }
 
 
+_AMOUNT = "quantity(type(self) == int ? string(self) : self)"
+
+
+def _within(low: str, high: str) -> str:
+    """CEL: an integer or a string that is a quantity between the two."""
+    is_one = f"(type(self) == int || isQuantity(self) && self.matches('{quantities.PATTERN}'))"
+    above, below = (f"{_AMOUNT}.compareTo(quantity('{bound}'))" for bound in (low, high))
+    return f"{is_one} && {above} >= 0 && {below} <= 0"
+
+
 @dataclass(frozen=True, slots=True)
 class SizeBetween:
     """Metadata that makes an `int` of bytes a quantity such as `64Mi` on the wire, within bounds."""
@@ -99,10 +109,8 @@ class SizeBetween:
     @property
     def cel(self) -> str:
         """The same check for the API server, on an integer or a string."""
-        text = "quantity(type(self) == int ? string(self) : self)"
-        above = f"{text}.compareTo(quantity('{self.low}')) >= 0"
-        below = f"{text}.compareTo(quantity('{self.high}')) <= 0"
-        return f"(type(self) == int || isQuantity(self)) && {above} && {below}"
+        size = f"{_AMOUNT}.asApproximateFloat()"
+        return f"{_within(self.low, self.high)} && double(int({size})) == {size}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
@@ -120,8 +128,17 @@ class SizeBetween:
 
 def matching(pattern: str, message: str) -> Rule:
     """A rule on a string: the pattern in RE2 and Python alike, and what to write instead."""
-    compiled = re.compile(pattern)
-    return Rule(cel=f"self.matches('{pattern}')", message=message, holds=lambda text: bool(compiled.fullmatch(text)))
+    compiled, literal = re.compile(pattern), pattern.replace("\\", "\\\\")
+    return Rule(cel=f"self.matches('{literal}')", message=message, holds=lambda text: bool(compiled.fullmatch(text)))
+
+
+def short_keys(limit: int) -> Rule:
+    """A rule on a map: the schema itself cannot bound keys."""
+    return Rule(
+        cel=f"self.all(key, size(key) <= {limit})",
+        message=f"shorten the keys to at most {limit} characters",
+        holds=lambda values: all(len(key) <= limit for key in values),
+    )
 
 
 def _timestamp(moment: datetime) -> str:
@@ -138,26 +155,37 @@ Time: TypeAlias = Annotated[
 OpenObject: TypeAlias = Annotated[dict[str, Any], WithJsonSchema({"type": "object", OPEN: True})]
 """An object that Kubernetes, the gateway or the runtime knows better than this schema."""
 
+_MOST = "8E"
+_QUANTITY_MESSAGE = f"write a quantity from 0 to {_MOST}, such as 500m, 2 or 4Gi; MB and GB are no units of Kubernetes"
+
+
+def _amount(value: str | int) -> str:
+    """The canonical spelling; raises ValueError, with what to write, for another form or outside the bounds."""
+    try:
+        spelling = quantities.canonical(value)
+    except ValueError as error:
+        raise ValueError(_QUANTITY_MESSAGE) from error
+    if not 0 <= quantities.parse(value) <= quantities.parse(_MOST):
+        raise ValueError(_QUANTITY_MESSAGE)
+    return spelling
+
+
 Quantity: TypeAlias = Annotated[
     str,
-    BeforeValidator(quantities.canonical),
+    BeforeValidator(_amount),
     WithJsonSchema(
         {
             INT_OR_STRING: True,
             "maxLength": quantities.MAX_LENGTH,
-            VALIDATIONS: [
-                {
-                    "rule": "type(self) == int || isQuantity(self)",
-                    "message": "write a quantity, such as 500m, 2 or 4Gi; MB and GB are no units of Kubernetes",
-                }
-            ],
+            VALIDATIONS: [{"rule": _within("0", _MOST), "message": _QUANTITY_MESSAGE}],
         }
     ),
 ]
 """An amount of a resource, canonical as the API server stores it."""
 
 _LABEL = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
-_SUBDOMAIN = "^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+SUBDOMAIN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+"""Pattern of the names of most objects."""
 
 Label: TypeAlias = Annotated[
     str,
@@ -169,7 +197,7 @@ Label: TypeAlias = Annotated[
 ObjectName: TypeAlias = Annotated[
     str,
     StringConstraints(min_length=1, max_length=253),
-    matching(_SUBDOMAIN, "write the name of an object: lower-case letters, digits, dashes and dots"),
+    matching(f"^{SUBDOMAIN}$", "write the name of an object: lower-case letters, digits, dashes and dots"),
 ]
 """The name of another object."""
 

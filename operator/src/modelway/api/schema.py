@@ -55,10 +55,11 @@ _DEPLOYMENT_COLUMNS: Final = (
 )
 
 _RUNTIME_COLUMNS: Final = (
-    ("Formats", "string", ".spec.formats[*].name", 0, "Formats that it serves."),
-    ("Protocols", "string", ".spec.protocols[*]", 0, "Protocols that it speaks."),
+    ("Formats", "string", ".spec.formats", 0, "Formats that it serves."),
+    ("Protocols", "string", ".spec.protocols", 0, "Protocols that it speaks."),
     ("Age", "date", ".metadata.creationTimestamp", 0, "Time since it was created."),
 )
+"""Whole lists: of a path into a list the API server shows what it finds first, and nothing of the others."""
 
 
 class _Generator(GenerateJsonSchema):

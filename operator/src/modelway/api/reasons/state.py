@@ -69,7 +69,11 @@ ABORTED: Final = _(
     "Somebody aborted the rollout.",
     "Apply a corrected spec, or run `kubectl modelway retry NAME`.",
 )
-STEP_PAUSE: Final = _("StepPause", "The step holds for its time.")
+STEP_PAUSE: Final = _(
+    "StepPause",
+    "The step holds for its time.",
+    "It goes on by itself; to end the hold now, run `kubectl modelway promote NAME`.",
+)
 USER_PAUSE: Final = _(
     "UserPause",
     "Somebody paused the rollout.",
