@@ -1,6 +1,7 @@
 """Commands of the command line: what they write, when they are refused, and what becomes of them."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,8 +25,10 @@ FAILED = ACTIVE | {"outcome": "Failed", "finishedAt": "2026-11-21T09:30:00Z", "r
 REVISIONS = [{"name": "fraud-a", "number": 1}, {"name": "fraud-b", "number": 2}]
 
 
-def _model(rollout: dict[str, Any] | None, *, paused: bool = False, stable: bool = True) -> Model:
-    status: dict[str, Any] = {"revisions": REVISIONS}
+def _model(
+    rollout: dict[str, Any] | None, *, paused: bool = False, stable: bool = True, history: Sequence[object] = ()
+) -> Model:
+    status: dict[str, Any] = {"revisions": REVISIONS, "history": history}
     if stable:
         status["stableRevision"] = {"name": "fraud-a", "number": 1}
     if rollout:
@@ -103,6 +106,7 @@ def test_a_command_that_cannot_work_is_refused_with_the_next_step(
         commands.make(verb, model, CALLER)
     assert message in refusal.value.message
     assert advice in refusal.value.advice
+    assert refusal.value.advice.count("kubectl modelway") == refusal.value.advice.count("fraud -n payments")
 
 
 def test_undo_to_a_revision_that_is_gone_lists_those_that_are_kept() -> None:
@@ -147,3 +151,19 @@ def test_waiting_follows_the_command_to_its_effect(
     verdict = outcomes.judge(command, _model(rollout))
     assert (verdict.is_done, verdict.is_good) == (done, good)
     assert verdict.message
+
+
+@pytest.mark.parametrize(
+    ("verb", "outcome", "good"),
+    [
+        pytest.param(Verb.PROMOTE, "Superseded", False, id="a new spec came before the promotion"),
+        pytest.param(Verb.PROMOTE_FULL, "Promoted", True, id="promoted, and then a new spec came"),
+        pytest.param(Verb.ABORT, "Aborted", True, id="aborted, and then a new spec came"),
+    ],
+)
+def test_waiting_ends_with_its_own_rollout_and_not_with_the_next_one(verb: Verb, outcome: str, good: bool) -> None:
+    ended = {"id": 3, "to": "fraud-b", "outcome": outcome, "finishedAt": "2026-11-21T09:30:00Z"}
+    model = _model(ACTIVE | _SEEN | {"id": 4}, history=[ended])
+    verdict = outcomes.judge(_command(verb), model)
+    assert (verdict.is_done, verdict.is_good) == (True, good)
+    assert f"rollout 3 ended: {outcome}" in verdict.message

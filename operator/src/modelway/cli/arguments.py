@@ -1,12 +1,14 @@
 """The command line's own language: its commands, flags and help."""
 
 import argparse
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from modelway import __version__
 from modelway.api import durations
-from modelway.cli.client import Access
 from modelway.cli.commands import Verb
+from modelway.cli.connection import Access
 
 _EPILOG = """\
 exit codes:
@@ -16,6 +18,9 @@ exit codes:
   3  the cluster cannot be reached
   4  --timeout is over; the command stays in force
 """
+
+_NAME = re.compile("[a-z]([-a-z0-9]*[a-z0-9])?")
+_NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 _HELP = {
     "status": "show what serves, what a rollout does, and what to do next",
@@ -46,7 +51,10 @@ class Arguments:
 
 def parse(program: str, words: list[str]) -> Arguments:
     """The arguments. Ends the process with code 2 and a usage line where they are wrong."""
-    found = _parser(program).parse_args(words)
+    parser = _parser(program)
+    found = parser.parse_args(words)
+    if found.name and getattr(found, "all_namespaces", False):
+        parser.error("an object has one namespace: write NAME or --all-namespaces, not both")
     verb = None if found.command == "status" else Verb(found.command)
     return Arguments(
         access=Access(kubeconfig=found.kubeconfig, context=found.context, namespace=found.namespace),
@@ -68,8 +76,10 @@ def _parser(program: str) -> argparse.ArgumentParser:
         description="Look at ModelDeployments and steer their rollouts.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[_shared(None)],
     )
-    shared = _shared()
+    parser.add_argument("--version", action="version", version=f"modelway {__version__}")
+    shared = _shared(argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in _HELP.items():
         command = commands.add_parser(name, help=text, description=text.capitalize() + ".", parents=[shared])
@@ -80,33 +90,51 @@ def _parser(program: str) -> argparse.ArgumentParser:
         if name == "promote":
             command.add_argument("--full", action="store_true", help="skip the steps that are left")
         if name == "undo":
-            command.add_argument("--to-revision", type=int, metavar="N", help="number of the revision")
+            command.add_argument("--to-revision", type=_number, metavar="N", help="number of the revision")
     return parser
 
 
-def _shared() -> argparse.ArgumentParser:
-    """Flags that mean what they mean for kubectl."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("-n", "--namespace", help="default: the context's")
+def _shared(default: str | None) -> argparse.ArgumentParser:
+    """Flags that mean what they mean for kubectl, before the command and after it."""
+    shared = argparse.ArgumentParser(add_help=False, argument_default=default)
+    shared.add_argument("-n", "--namespace", type=_namespace, help="default: the context's")
     shared.add_argument("--context", help="context of the kubeconfig")
     shared.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, or ~/.kube/config")
     return shared
 
 
 def _add_status(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", nargs="?", metavar="NAME", help="without it: a line for each object")
+    command.add_argument("name", nargs="?", type=_name, metavar="NAME", help="without it: a line for each object")
     command.add_argument("-A", "--all-namespaces", action="store_true", help="the same for the whole cluster")
     command.add_argument("-w", "--watch", action="store_true", help="show it again when it changes")
     command.add_argument("-o", "--output", choices=["json"], help="name, status and next step as JSON")
 
 
 def _add_command(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="NAME")
+    command.add_argument("name", type=_name, metavar="NAME", help="name of the ModelDeployment")
     command.add_argument("--wait", action="store_true", help="until it had its effect, or cannot have it")
     command.add_argument(
         "--timeout", type=_duration, default=timedelta(minutes=10), metavar="10m", help="end of --wait"
     )
     command.add_argument("--dry-run", action="store_true", help="have it checked and write nothing")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a ModelDeployment: write it alone, such as fraud")
+    return text
+
+
+def _namespace(text: str) -> str:
+    if not _NAMESPACE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a namespace")
+    return text
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of a revision: `status` lists them")
+    return int(text)
 
 
 def _duration(text: str) -> timedelta:

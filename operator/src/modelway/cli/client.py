@@ -1,39 +1,32 @@
 """What the command line asks of the API server; its errors come out as failures with a next step."""
 
 import getpass
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
-from kubernetes import client, config
-from kubernetes.config.config_exception import ConfigException
+from kubernetes import client
 from urllib3.exceptions import HTTPError
 
 from modelway import kinds
+from modelway.cli.connection import Access, connect
 from modelway.cli.exits import Exit, Failure
 from modelway.kinds import Manifest
+
+__all__ = ["Access", "Client"]
 
 FIELD_MANAGER = "modelway-cli"
 _LIMIT: dict[str, Any] = {"_request_timeout": 10}
 """Seconds that one request may take."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """How to reach the cluster: what kubectl's flags of the same names say."""
-
-    kubeconfig: str | None = None
-    context: str | None = None
-    namespace: str | None = None
-
-
 class Client:
     """ModelDeployments of one namespace."""
 
     def __init__(self, access: Access) -> None:
-        self._session, self.namespace = _connect(access)
+        self._session, self.namespace = connect(access)
         self._objects = client.CustomObjectsApi(self._session)
 
     def get(self, name: str) -> Manifest:
@@ -74,7 +67,7 @@ class Client:
         try:
             review = reviews.create_self_subject_review(body, **_LIMIT)
         except (client.ApiException, HTTPError):
-            return getpass.getuser()
+            return _login()
         return str(review.status.user_info.username)
 
     def _place(self) -> tuple[str, str, str, str]:
@@ -82,20 +75,12 @@ class Client:
         return kind.group, kind.version, self.namespace, kind.plural
 
 
-def _connect(access: Access) -> tuple[client.ApiClient, str]:
-    """A session and the namespace to work in: the flag's, else the context's, else `default`."""
-    configuration: Any = config
+def _login() -> str:
+    """The name on this machine; a container may run as a user that has none."""
     try:
-        contexts, active = configuration.list_kube_config_contexts(config_file=access.kubeconfig)
-        session = configuration.new_client_from_config(config_file=access.kubeconfig, context=access.context)
-    except (ConfigException, OSError) as error:
-        raise Failure(
-            f"no usable kubeconfig: {error}",
-            advice="Name one with --kubeconfig or KUBECONFIG, and a context with --context.",
-            code=Exit.UNREACHABLE,
-        ) from error
-    chosen = next((item for item in contexts if item["name"] == access.context), active)
-    return session, access.namespace or chosen["context"].get("namespace") or "default"
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "unknown"
 
 
 @contextmanager
@@ -106,16 +91,21 @@ def _explained(namespace: str, name: str) -> Iterator[None]:
     except client.ApiException as error:
         raise _explain(error, namespace, name) from error
     except HTTPError as error:
-        raise Failure(
-            f"the API server does not answer: {error}",
-            advice="Check the context with `kubectl cluster-info`.",
-            code=Exit.UNREACHABLE,
-        ) from error
+        raise _unreachable(str(error)) from error
+
+
+def _unreachable(why: str) -> Failure:
+    return Failure(
+        f"the API server does not answer: {' '.join(why.split())}",
+        advice="Check the context with `kubectl cluster-info`.",
+        code=Exit.UNREACHABLE,
+    )
 
 
 def _explain(error: client.ApiException, namespace: str, name: str) -> Failure:
-    body = str(error.body or error.reason or "")
-    if error.status == HTTPStatus.NOT_FOUND and '"details"' not in body:
+    status = _status(error)
+    message = str(status.get("message") or error.body or error.reason or "no reason given").strip()
+    if error.status == HTTPStatus.NOT_FOUND and not status.get("details"):
         return Failure(
             "this cluster does not know ModelDeployments",
             advice="Install the chart: `helm install modelway charts/modelway`. Or choose another --context.",
@@ -125,9 +115,28 @@ def _explain(error: client.ApiException, namespace: str, name: str) -> Failure:
             f"there is no ModelDeployment {name} in namespace {namespace}",
             advice="See all of them with `kubectl get modeldeployments -A`.",
         )
-    if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    if error.status == HTTPStatus.UNAUTHORIZED:
         return Failure(
-            f"not allowed: {body}",
-            advice="Commands need the verbs get and patch on modeldeployments.serving.modelway.io.",
+            f"the API server does not know who you are: {message}",
+            advice="Log in to the cluster again, or choose another --context.",
         )
-    return Failure(f"the API server answered {error.status}: {body}")
+    if error.status == HTTPStatus.FORBIDDEN:
+        return Failure(
+            f"not allowed: {message}",
+            advice="`status` needs the verbs get and list on modeldeployments.serving.modelway.io, "
+            "the commands get and patch.",
+        )
+    if not error.status:
+        return _unreachable(message)
+    is_passing = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or error.status == HTTPStatus.TOO_MANY_REQUESTS
+    code = Exit.UNREACHABLE if is_passing else Exit.REFUSED
+    return Failure(f"the API server answered {error.status}: {message}", code=code)
+
+
+def _status(error: client.ApiException) -> Manifest:
+    """The Status object of an answer; an empty one where it is something else."""
+    try:
+        found = json.loads(error.body or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

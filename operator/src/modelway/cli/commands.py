@@ -64,7 +64,9 @@ class Command:
 def make(verb: Verb, model: Model, caller: Caller, *, to_revision: int | None = None) -> Command:
     """The command for the object as it is now. Raises Failure where it cannot work."""
     if model.is_deleting:
-        raise Failure(f"{model.name} is being deleted")
+        raise Failure(
+            f"{model.name} is being deleted", advice="Its pods answer until they are gone; apply it again to serve."
+        )
     rollout = _CHECKS[verb](model)
     if to_revision is not None:
         _check_revision(model, to_revision)
@@ -78,8 +80,13 @@ def make(verb: Verb, model: Model, caller: Caller, *, to_revision: int | None = 
     )
 
 
+def _run(verb: str, model: Model) -> str:
+    """A command for this very object, to be copied."""
+    return f"`kubectl modelway {verb} {model.name} -n {model.namespace}`"
+
+
 def _status(model: Model) -> str:
-    return f"See `kubectl modelway status {model.name} -n {model.namespace}`."
+    return f"See {_run('status', model)}."
 
 
 def _under_way(model: Model) -> RolloutStatus:
@@ -95,7 +102,7 @@ def _for_abort(model: Model) -> RolloutStatus:
     if not model.active:
         raise Failure(
             f"no rollout of {model.name} is under way, so there is nothing to abort",
-            advice=f"To go back to the revision before, run `kubectl modelway undo {model.name}`.",
+            advice=f"To go back to the revision before, run {_run('undo', model)}.",
         )
     return model.active
 
@@ -107,7 +114,7 @@ def _for_retry(model: Model) -> RolloutStatus:
     if model.active and not rollout.retry_at:
         raise Failure(
             f"rollout {rollout.id} of {model.name} is still under way",
-            advice=f"To begin again, run `kubectl modelway abort {model.name}` first.",
+            advice=f"To begin again, run {_run('abort', model)} first.",
         )
     if rollout.outcome in ("Promoted", "FastPromoted") and not rollout.against:
         raise Failure(f"rollout {rollout.id} of {model.name} was promoted, so there is nothing to retry")
@@ -128,7 +135,7 @@ def _for_pause(model: Model) -> RolloutStatus:
     if rollout.paused:
         raise Failure(
             f"rollout {rollout.id} of {model.name} is paused already",
-            advice=f"To go on, run `kubectl modelway resume {model.name}`.",
+            advice=f"To go on, run {_run('resume', model)}.",
         )
     return rollout
 
@@ -143,7 +150,7 @@ def _for_resume(model: Model) -> RolloutStatus:
     if not rollout.paused:
         raise Failure(
             f"rollout {rollout.id} of {model.name} is not paused",
-            advice=f"To approve a step or to end its hold, run `kubectl modelway promote {model.name}`.",
+            advice=f"To approve a step or to end its hold, run {_run('promote', model)}.",
         )
     return rollout
 

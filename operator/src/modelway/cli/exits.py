@@ -12,6 +12,7 @@ class Exit(IntEnum):
     UNREACHABLE = 3
     TIMEOUT = 4
     INTERRUPTED = 130
+    NOBODY_READS = 141
 
 
 class Failure(Exception):

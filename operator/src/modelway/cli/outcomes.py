@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from modelway.api.status import HistoryEntry, RolloutStatus
 from modelway.cli.commands import Command, Verb
 from modelway.cli.objects import Model
 
@@ -36,9 +37,15 @@ def _good(message: str) -> Verdict:
     return Verdict(is_done=True, is_good=True, message=message)
 
 
-def _ended(model: Model, wanted: tuple[str, ...]) -> Verdict:
-    """How the last rollout ended, if it has."""
-    rollout = model.rollout
+def _own(command: Command, model: Model) -> RolloutStatus | HistoryEntry | None:
+    """The rollout that the command was meant for, also when another one has followed it."""
+    if model.rollout and model.rollout.id == command.rollout:
+        return model.rollout
+    return next((entry for entry in model.status.history if entry.id == command.rollout), None)
+
+
+def _ended(model: Model, rollout: RolloutStatus | HistoryEntry | None, wanted: tuple[str, ...]) -> Verdict:
+    """How a rollout ended, if it has."""
     if rollout is None or not rollout.finished_at:
         return _waits(model.status.message or "under way")
     why = f" ({rollout.reason})" if rollout.reason else ""
@@ -53,32 +60,32 @@ def _promote(command: Command, model: Model) -> Verdict:
     rollout = model.active
     if rollout and rollout.id == command.rollout and (rollout.step_index or 0) > command.step:
         return _good(f"rollout {rollout.id} is at step {(rollout.step_index or 0) + 1}")
-    return _ended(model, _PROMOTED)
+    return _ended(model, _own(command, model), _PROMOTED)
 
 
 def _promote_full(command: Command, model: Model) -> Verdict:
-    return _ended(model, _PROMOTED)
+    return _ended(model, _own(command, model), _PROMOTED)
 
 
 def _abort(command: Command, model: Model) -> Verdict:
-    return _ended(model, ("Aborted", "RolledBack"))
+    return _ended(model, _own(command, model), ("Aborted", "RolledBack"))
 
 
 def _retry(command: Command, model: Model) -> Verdict:
     rollout = model.rollout
     if rollout is None or (rollout.id or 0) <= command.rollout:
         return _waits("waiting for the new rollout")
-    return _ended(model, _PROMOTED)
+    return _ended(model, rollout, _PROMOTED)
 
 
 def _undo(command: Command, model: Model) -> Verdict:
     """An undo begins a rollout of its own, whose end counts; towards the stable revision it turns the present one."""
     rollout = model.rollout
     if rollout and rollout.id == command.rollout and rollout.reason == "UserUndo":
-        return _ended(model, ("Aborted", *_WENT_BACK))
+        return _ended(model, rollout, ("Aborted", *_WENT_BACK))
     if rollout is None or (rollout.id or 0) <= command.rollout:
         return _waits("waiting for the way back to begin")
-    return _ended(model, _WENT_BACK)
+    return _ended(model, rollout, _WENT_BACK)
 
 
 def _pause(command: Command, model: Model) -> Verdict:

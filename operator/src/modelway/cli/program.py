@@ -16,6 +16,7 @@ from modelway.cli.client import Client
 from modelway.cli.commands import Caller, Command, Verb
 from modelway.cli.exits import Exit, Failure
 from modelway.cli.objects import Model
+from modelway.cli.outcomes import Verdict
 from modelway.cli.paint import Paint
 
 _PLUGIN = "kubectl-modelway"
@@ -34,12 +35,18 @@ def run(program: str, words: list[str]) -> int:
     found = arguments.parse(program, words)
     try:
         client = Client(found.access)
-        return _command(client, found, found.verb) if found.verb else _status(client, found)
+        code = _command(client, found, found.verb) if found.verb else _status(client, found)
+        sys.stdout.flush()
     except Failure as failure:
         print(failure, file=sys.stderr)
         return failure.code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has read enough; what Python would still write at its end must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.NOBODY_READS
+    return code
 
 
 def _paint() -> Paint:
@@ -52,7 +59,7 @@ def _status(client: Client, found: Arguments) -> int:
         return Exit.DONE
     shown = ""
     for _ in _looks(None):
-        text = _shown(client, found)
+        text = _shown_again(client, found, shown)
         if sys.stdout.isatty():
             print(f"\x1b[H\x1b[J{text}", end="", flush=True)
         elif text != shown:
@@ -68,6 +75,16 @@ def _shown(client: Client, found: Arguments) -> str:
         return _json([_plain(model) for model in models]) if found.is_json else view.table(models, _paint())
     model = Model.parse(client.get(found.name))
     return _json(_plain(model)) if found.is_json else view.page(model, datetime.now(UTC), _paint())
+
+
+def _shown_again(client: Client, found: Arguments, before: str) -> str:
+    """The present view; while the API server is away a note in place of it, once there has been one."""
+    try:
+        return _shown(client, found)
+    except Failure as failure:
+        if not before or failure.code is not Exit.UNREACHABLE:
+            raise
+        return before if found.is_json else f"{failure.message}; asks again\n"
 
 
 def _json(value: object) -> str:
@@ -101,7 +118,7 @@ def _follow(client: Client, command: Command, name: str, timeout: timedelta) -> 
     """Wait for the command's effect and show each change on the way."""
     shown = ""
     for _ in _looks(timeout):
-        verdict = outcomes.judge(command, Model.parse(client.get(name)))
+        verdict = _judged(client, command, name)
         if verdict.message != shown:
             print(f"{name}: {verdict.message}", flush=True)
             shown = verdict.message
@@ -109,9 +126,19 @@ def _follow(client: Client, command: Command, name: str, timeout: timedelta) -> 
             return Exit.DONE if verdict.is_good else Exit.REFUSED
     raise Failure(
         f"{command.verb} of {name} had no effect within {durations.format(timeout)}",
-        advice=f"It stays in force. See `kubectl modelway status {name}`.",
+        advice=f"It stays in force. See `kubectl modelway status {name} -n {client.namespace}`.",
         code=Exit.TIMEOUT,
     )
+
+
+def _judged(client: Client, command: Command, name: str) -> Verdict:
+    """Where the command is; an API server that is away may be restarting."""
+    try:
+        return outcomes.judge(command, Model.parse(client.get(name)))
+    except Failure as failure:
+        if failure.code is not Exit.UNREACHABLE:
+            raise
+        return Verdict(is_done=False, is_good=False, message=f"{failure.message}; asks again")
 
 
 def _looks(limit: timedelta | None) -> Iterator[None]:
