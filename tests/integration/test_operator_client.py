@@ -97,6 +97,13 @@ async def test_an_unknown_or_wrong_field_is_refused_by_name(client: Client, name
     assert caught.value.causes[0][0] == "spec.template.spec.containers[0].name"
 
 
+async def test_an_amount_that_is_none_is_refused_and_not_taken_for_an_outage(client: Client, namespace: str) -> None:
+    wrong = deployment(namespace)
+    wrong["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"memory": "1GB"}}
+    with pytest.raises(Invalid, match="quantities must match"):
+        await client.apply(kinds.DEPLOYMENT, wrong, dry_run=True)
+
+
 async def test_a_dry_run_changes_nothing(client: Client, namespace: str) -> None:
     await client.create(kinds.CONFIG_MAP, config_map(namespace), dry_run=True)
     await client.apply(kinds.CONFIG_MAP, config_map(namespace), dry_run=True)

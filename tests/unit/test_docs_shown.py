@@ -175,7 +175,7 @@ def _of_operator() -> Iterator[Row]:
     for one in Metrics().registry._collector_to_names:
         assert isinstance(one, MetricWrapperBase)
         yield one._name, str(one._type), tuple(one._labelnames), one._documentation
-    yield from _families((*CacheCollector(Cache()).collect(), *QueueCollector(WorkQueue()).collect()))
+    yield from _families((*CacheCollector(Cache()).collect(), *QueueCollector(WorkQueue(), lambda: 0.0).collect()))
 
 
 def _of_runtime() -> Iterator[Row]:

@@ -6,15 +6,18 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import ClientSession
 
 from modelway import __version__, kinds, logs
+from modelway.cluster import health
 from modelway.cluster.cache import Cache
+from modelway.cluster.lease import Election
 from modelway.cluster.queue import WorkQueue
 from modelway.cluster.scrape import CacheCollector, QueueCollector
+from modelway.cluster.workers import Workers
 from modelway.kinds import Manifest
 from modelway.metrics import Metrics
 from modelway.server import Server
@@ -86,7 +89,7 @@ async def test_metrics_show_objects_as_long_as_they_exist(http: tuple[list[str],
     _, metrics, url = http
     cache, queue = Cache(), WorkQueue()
     metrics.registry.register(CacheCollector(cache))
-    metrics.registry.register(QueueCollector(queue))
+    metrics.registry.register(QueueCollector(queue, lambda: 0.0))
     cache.observe(kinds.MODEL_DEPLOYMENT, None, model(status={"phase": "Ready"}))
     queue.add(KEY)
     async with ClientSession() as session:
@@ -99,6 +102,28 @@ async def test_metrics_show_objects_as_long_as_they_exist(http: tuple[list[str],
         cache.observe(kinds.MODEL_DEPLOYMENT, "DELETED", model(version=2))
         async with session.get(f"{url}/metrics") as answer:
             assert "modelway_phase{" not in await answer.text()
+
+
+@pytest.mark.parametrize(("leading", "problems"), [(0.0, 0), (30.0, 0), (301.0, 1)])
+async def test_what_waited_while_another_process_led_is_no_reason_to_restart(leading: float, problems: int) -> None:
+    now = [0.0]
+    queue, metrics = WorkQueue(clock=lambda: now[0]), Metrics()
+    queue.add(KEY)
+    now[0] = 4000.0
+
+    async def reconcile(key: tuple[str, str], epoch: int) -> None:
+        """Never called: nobody runs the workers."""
+
+    workers = Workers(
+        queue,
+        reconcile,
+        leadership=Election(cast("Any", None), namespace="ns", name="lease", identity="one", metrics=metrics),
+        superseded=lambda why: None,
+        metrics=metrics,
+    )
+    assert len(list(health.work_problems(queue, workers, lambda: leading))) == problems
+    (*_, oldest, _) = QueueCollector(queue, lambda: leading).collect()
+    assert oldest.samples[0].value == leading
 
 
 async def test_the_first_reason_to_stop_counts() -> None:

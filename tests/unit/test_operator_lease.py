@@ -143,6 +143,20 @@ async def test_a_holder_leads_on_in_its_epoch_when_nobody_took_over_meanwhile(
     assert (one.fence(), one.epoch) == (True, 1)
 
 
+async def test_the_time_of_leading_begins_anew_after_a_break(server: LeaseServer, clock: Clock) -> None:
+    one, two = election(server, clock), election(server, clock, name="two")
+    assert two.leading_seconds() == 0
+    await one.attempt()
+    clock.now += 5
+    await one.attempt()
+    assert one.leading_seconds() == 5
+    clock.now += RENEW_DEADLINE_SECONDS
+    assert one.leading_seconds() == 0
+    await one.attempt()
+    clock.now += 2
+    assert one.leading_seconds() == 2
+
+
 async def test_a_holder_that_was_followed_never_leads_again(server: LeaseServer, clock: Clock) -> None:
     one, two = election(server, clock), election(server, clock, name="two")
     await one.attempt()

@@ -1,6 +1,8 @@
 """The work queue, with a clock that is turned by hand."""
 
 import asyncio
+import sys
+import threading
 
 import pytest
 from hypothesis import strategies as st
@@ -211,3 +213,33 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 TestQueueMachine = QueueMachine.TestCase
+
+
+def test_a_scrape_in_another_thread_is_not_disturbed_by_the_moving_queue(work: WorkQueue) -> None:
+    for number in range(500):
+        work.add(("ns", str(number)))
+    failures: list[Exception] = []
+    is_over = threading.Event()
+
+    def scrape() -> None:
+        while not is_over.is_set():
+            try:
+                work.depth(Lane.HIGH)
+                work.oldest_seconds()
+            except RuntimeError as failure:
+                failures.append(failure)
+                return
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread = threading.Thread(target=scrape)
+        thread.start()
+        for number in range(5000):
+            work.add(("ns", f"more-{number}"))
+            work.done(work.take() or ("", ""))
+    finally:
+        is_over.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert failures == []

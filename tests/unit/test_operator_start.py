@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelway import kinds, names
+from modelway.__main__ import main
 from modelway.cluster import defaults, gateway, managed, preflight, watched
 from modelway.cluster.cache import Cache
 from modelway.kinds import Manifest
@@ -81,10 +82,33 @@ def test_default_runtimes_are_read_from_every_file(tmp_path: Path) -> None:
     assert found[0]["metadata"]["labels"] == {names.MANAGED_BY_LABEL: names.MANAGED_BY}
 
 
-def test_anything_else_in_the_folder_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("kind: Secret\nmetadata: {name: x}\n")
-    with pytest.raises(ValueError, match="Secret is not a ClusterModelRuntime"):
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param("kind: Secret\nmetadata: {name: x}\n", "Secret is not a ClusterModelRuntime", id="another kind"),
+        pytest.param("[]", "list is not a ClusterModelRuntime", id="a list"),
+        pytest.param("kind: ClusterModelRuntime\n", "has no name", id="without a name"),
+        pytest.param("kind: {", "a.yaml: while parsing", id="no YAML"),
+    ],
+)
+def test_anything_else_in_the_folder_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ValueError, match=complaint):
         defaults.read(tmp_path)
+
+
+def test_a_folder_of_default_runtimes_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no folder"):
+        defaults.read(tmp_path / "runtimes")
+
+
+def test_the_operators_help_starts_nothing_and_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert [name for name in Settings.model_fields if f"MODELWAY_{name.upper()}\n" not in shown] == []
+    assert "None" not in shown
 
 
 def test_a_runtime_is_equal_until_it_or_the_file_changes(tmp_path: Path) -> None:

@@ -191,6 +191,21 @@ def test_an_error_names_the_fields_that_are_wrong() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("failed to create typed patch object (ns/x; apps/v1, Kind=Deployment): .spec.a: not declared", Invalid),
+        ("failed to convert new object (ns/x; apps/v1, Kind=Deployment) to proper version: quantities must", Invalid),
+        ("etcdserver: request is too large", Invalid),
+        ("etcdserver: leader changed", Unreachable),
+    ],
+)
+def test_of_errors_of_the_server_those_that_stay_are_told_from_those_that_pass(
+    message: str, kind: type[ApiError]
+) -> None:
+    assert type(error(500, {"message": message})) is kind
+
+
+@pytest.mark.parametrize(
     ("body", "text"),
     [
         ({"b": 1, "a": {"d": 1, "c": 2}}, '{"a":{"c":2,"d":1},"b":1}'),

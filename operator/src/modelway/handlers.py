@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -18,6 +18,7 @@ from modelway.cluster.watched import Watched, selector
 from modelway.kinds import Kind
 
 LARGEST_PAUSE_SECONDS = 15.0
+LOGIN_PAUSE_SECONDS = 5.0
 CHUNK = 250
 
 
@@ -61,6 +62,19 @@ class _Pauses:
             yield spread(min(2.0 ** min(attempt, 10), LARGEST_PAUSE_SECONDS), 0.3)
 
 
+@dataclass(slots=True)
+class _Logins:
+    """kopf asks for a new session as soon as one was refused; refused for good, it would ask without end."""
+
+    last: float = float("-inf")
+
+    async def pace(self) -> None:
+        """Wait until the last login is a while ago."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0.0, self.last + LOGIN_PAUSE_SECONDS - clock()))
+        self.last = clock()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """Watches all kinds until told to stop."""
@@ -72,6 +86,7 @@ class Watch:
     """Called when the watch of a kind began anew: it does not tell of deletions before that."""
     streaming: bool
     """Whether the server can begin a watch with the objects themselves."""
+    logins: _Logins = field(default_factory=_Logins)
 
     async def run(self, stop: asyncio.Event, started: Callable[[], None]) -> None:
         """Watch until `stop` is set; raises or returns when kopf ends by itself.
@@ -133,6 +148,7 @@ class Watch:
         return observe
 
     async def _login(self, **_: Any) -> kopf.AiohttpSession:
+        await self.logins.pace()
         return kopf.AiohttpSession(
             server=self.connection.server,
             aiohttp_session=self.connection.session(connections=0, traces=(self._trace(),)),

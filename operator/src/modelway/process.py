@@ -125,7 +125,7 @@ class Process:
             metrics=metrics,
         )
         metrics.registry.register(CacheCollector(self._cache))
-        metrics.registry.register(QueueCollector(self._queue))
+        metrics.registry.register(QueueCollector(self._queue, self.election.leading_seconds))
 
     async def run(self, server: Server) -> None:
         """Work until something asks to stop, then end in order."""
@@ -155,7 +155,7 @@ class Process:
     def problems(self) -> Iterator[str]:
         """What only a restart can cure."""
         yield from self._lag.problems()
-        yield from health.work_problems(self._queue, self._workers, self.election.fence)
+        yield from health.work_problems(self._queue, self._workers, self.election.leading_seconds)
 
     def _infrastructure(self) -> Iterator[tuple[Coroutine[Any, Any, None], str]]:
         yield self._lag.run(), "The measuring of the event loop"

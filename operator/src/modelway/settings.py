@@ -30,7 +30,7 @@ def _own_namespace() -> str:
 class Settings(BaseModel):
     """What a chart decides; everything else is in the objects."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     runtime_image: str = ""
     """Replaces an empty `image` of the container `model` in a runtime's template."""
@@ -39,12 +39,17 @@ class Settings(BaseModel):
     gateway: bool = True
     """Whether HTTPRoutes may be used; once running: may, and the cluster serves them."""
     lease_namespace: str = Field(default_factory=_own_namespace, min_length=1)
+    """Namespace of the Lease by which one process leads; this pod's own when absent."""
     lease_name: str = "modelway-operator"
+    """Name of that Lease."""
     identity: str = Field(default_factory=socket.gethostname, min_length=1)
     """Who holds the lease, for people; a random suffix makes it unique."""
     workers: int = Field(default=8, ge=1, le=64)
+    """ModelDeployments that are worked on at the same time."""
     http_port: int = Field(default=8080, ge=0, le=65535)
+    """Port of /healthz, /readyz and /metrics."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
     default_runtimes: Path | None = None
     """Folder with ClusterModelRuntimes as YAML, applied by the leader."""
     kubeconfig: Path | None = None

@@ -102,8 +102,13 @@ class Superseded(Exception):
     """Another process leads, or led, with a higher epoch: this one must end."""
 
 
-_UNTYPED = "failed to create typed patch object"
-"""An applied field that the schema lacks, or of a wrong type: answered with 500, and yet wrong for ever."""
+_HOPELESS = (
+    "failed to create typed patch object",
+    "failed to convert new object",
+    "etcdserver: request is too large",
+)
+"""An applied field that the schema lacks or of a wrong type, an amount that is none, an object too large: answered
+with 500, and yet wrong for ever."""
 _UNTYPED_FIELD = re.compile(r"\s\.(\S+): (.+)")
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
@@ -126,7 +131,7 @@ def error(status: int, body: Mapping[str, Any], retry_after: float = 1.0) -> Api
         (str(cause.get("field") or ""), str(cause.get("message") or ""))
         for cause in (body.get("details") or {}).get("causes") or ()
     )
-    if _UNTYPED in message:
+    if any(phrase in message for phrase in _HOPELESS):
         return Invalid(status, reason, message, causes or tuple(_UNTYPED_FIELD.findall(message)))
     if reason == "AlreadyExists":
         return AlreadyExists(status, reason, message, causes)

@@ -110,7 +110,7 @@ class Cache:
 
     def counts(self) -> Mapping[Kind, int]:
         """How many objects of each kind there are."""
-        return {kind: len(objects) for kind, objects in self._objects.items()}
+        return {kind: len(objects) for kind, objects in tuple(self._objects.items())}
 
     def epoch(self, key: Key) -> int:
         """The epoch in which a ModelDeployment was written last; 0 when never, or when it is gone."""

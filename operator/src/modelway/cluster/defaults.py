@@ -18,15 +18,30 @@ log = logging.getLogger(__name__)
 
 def read(folder: Path) -> tuple[Manifest, ...]:
     """Every ClusterModelRuntime in the folder's YAML files. Raises ValueError for anything else."""
-    found = []
+    if not folder.is_dir():
+        raise ValueError(f"{folder} with the default runtimes is no folder")
+    found: list[Manifest] = []
     for path in sorted(folder.glob("*.y*ml")):
-        for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            if manifest is None:
-                continue
-            if manifest.get("kind") != kinds.CLUSTER_MODEL_RUNTIME.name:
-                raise ValueError(f"{path}: {manifest.get('kind')} is not a ClusterModelRuntime")
-            found.append(_marked(manifest))
+        try:
+            found += [_checked(manifest) for manifest in _documents(path)]
+        except (ValueError, yaml.YAMLError) as failure:
+            raise ValueError(f"{path}: {failure}") from failure
     return tuple(found)
+
+
+def _documents(path: Path) -> list[Any]:
+    documents = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    return [document for document in documents if document is not None]
+
+
+def _checked(manifest: Any) -> Manifest:
+    """A ClusterModelRuntime with our mark. Raises ValueError for anything else."""
+    kind = manifest.get("kind") if isinstance(manifest, Mapping) else type(manifest).__name__
+    if kind != kinds.CLUSTER_MODEL_RUNTIME.name:
+        raise ValueError(f"{kind} is not a ClusterModelRuntime")
+    if not (manifest.get("metadata") or {}).get("name"):
+        raise ValueError("a ClusterModelRuntime has no name")
+    return _marked(dict(manifest))
 
 
 async def apply(wanted: tuple[Manifest, ...], api: Api) -> int:

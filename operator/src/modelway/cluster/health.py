@@ -35,9 +35,13 @@ class LoopLag:
             yield f"The event loop woke {self._seconds:.1f} s late"
 
 
-def work_problems(queue: WorkQueue, workers: Workers, is_leading: Callable[[], bool]) -> Iterator[str]:
-    """Reconciliations that do not end, and objects that nobody takes although this process leads."""
+def work_problems(queue: WorkQueue, workers: Workers, leading_seconds: Callable[[], float]) -> Iterator[str]:
+    """Reconciliations that do not end, and objects that nobody takes although this process leads.
+
+    A process that did not lead until now has had objects in its queue since it started.
+    """
     if workers.longest_seconds() > MOST_RECONCILE_SECONDS:
         yield f"A reconciliation has run for {workers.longest_seconds():.0f} s"
-    if is_leading() and queue.oldest_seconds() > MOST_WAIT_SECONDS:
-        yield f"An object has waited for {queue.oldest_seconds():.0f} s"
+    waited = min(queue.oldest_seconds(), leading_seconds())
+    if waited > MOST_WAIT_SECONDS:
+        yield f"An object has waited for {waited:.0f} s"

@@ -56,6 +56,7 @@ class Election:
         self._leading = asyncio.Event()
         self._epoch: int | None = None
         self._renewed_at = float("-inf")
+        self._led_since = float("inf")
         self._seen: tuple[str, str] = ("", "")
         self._seen_at = float("-inf")
         self._held: Manifest | None = None
@@ -68,6 +69,10 @@ class Election:
     def fence(self) -> bool:
         """Whether a write may begin now."""
         return self._leading.is_set() and self._clock() - self._renewed_at < RENEW_DEADLINE_SECONDS
+
+    def leading_seconds(self) -> float:
+        """How long this process has led without a break; 0 while it does not."""
+        return self._clock() - self._led_since if self.fence() else 0.0
 
     async def leadership(self) -> int:
         """Wait until this process leads; its epoch."""
@@ -165,6 +170,8 @@ class Election:
             raise Superseded(f"{spec.get('holderIdentity') or 'Nobody'} holds the lease in epoch {taken}")
 
     def _lead(self, began: float, epoch: int) -> None:
+        if not self.fence():
+            self._led_since = self._clock()
         self._renewed_at = began
         if not self._leading.is_set():
             log.info("Leads in epoch %d as %s", epoch, self.identity)

@@ -130,13 +130,16 @@ class WorkQueue:
 
     def depth(self, lane: Lane) -> int:
         """Keys of a lane that wait to be taken now."""
-        return sum(1 for present, _ in self._waiting.values() if present is lane)
+        return sum(1 for present, _ in self._now_waiting() if present is lane)
 
     def oldest_seconds(self) -> float:
         """How long the key that waits longest has waited."""
-        if not self._waiting:
-            return 0.0
-        return self._clock() - min(since for _, since in self._waiting.values())
+        since = min((since for _, since in self._now_waiting()), default=None)
+        return 0.0 if since is None else self._clock() - since
+
+    def _now_waiting(self) -> tuple[tuple[Lane, float], ...]:
+        """A copy made in one step: metrics are rendered in a thread of their own, while the queue moves."""
+        return tuple(self._waiting.values())
 
     def next_deadline(self) -> float | None:
         """When, on the clock, the next delayed key becomes due."""

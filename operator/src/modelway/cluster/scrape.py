@@ -1,6 +1,6 @@
 """Metrics that are read from the cache and the queue at each scrape: a deleted object vanishes by itself."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -35,8 +35,10 @@ class CacheCollector(Collector):
 class QueueCollector(Collector):
     """Length, age and turnover of the queue."""
 
-    def __init__(self, queue: WorkQueue) -> None:
+    def __init__(self, queue: WorkQueue, leading_seconds: Callable[[], float]) -> None:
+        """`leading_seconds`: nothing waits for a process longer than it leads."""
         self._queue = queue
+        self._leading_seconds = leading_seconds
 
     def describe(self) -> Iterable[Metric]:
         """Nothing is read before the first scrape."""
@@ -50,9 +52,9 @@ class QueueCollector(Collector):
             depth.add_metric((lane.name.lower(),), self._queue.depth(lane))
             adds.add_metric((lane.name.lower(),), self._queue.adds[lane])
         yield from (depth, adds)
-        yield GaugeMetricFamily(
-            "modelway_queue_oldest_seconds", "Age of the oldest of them", self._queue.oldest_seconds()
-        )
+        oldest = min(self._queue.oldest_seconds(), self._leading_seconds())
+        text = "Age of the oldest of them; 0 without the lease"
+        yield GaugeMetricFamily("modelway_queue_oldest_seconds", text, oldest)
         yield CounterMetricFamily("modelway_queue_retries", "Objects put back after an error", self._queue.retries)
 
 
