@@ -1,6 +1,7 @@
 """What the chart renders: CRDs, operator, rights, default runtimes; and what its schema refuses."""
 
 import itertools
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from cluster import tools, versions
-from modelway.api import ClusterModelRuntime
+from modelway.api import ClusterModelRuntime, ModelDeployment
 from modelway.cluster import preflight
 from modelway.settings import Settings
 
@@ -218,6 +219,9 @@ def test_without_default_runtimes_nothing_is_mounted(helm: Path) -> None:
         pytest.param('image={"digest": "latest"}', "digest", id="a digest that is none"),
         pytest.param('logLevel="LOUD"', "logLevel", id="an unknown level"),
         pytest.param('namespaces=["Payments"]', "namespaces", id="a namespace that cannot exist"),
+        pytest.param('podLabels={"app.kubernetes.io/name": "x"}', "app.kubernetes.io/name", id="a label that selects"),
+        pytest.param('podAnnotations={"checksum/runtimes": "x"}', "checksum/runtimes", id="an annotation of the chart"),
+        pytest.param('serviceAccount={"create": false}', "serviceAccount", id="no service account at all"),
     ],
 )
 def test_the_schema_refuses(helm: Path, value: str, complaint: str) -> None:
@@ -237,11 +241,38 @@ def test_every_value_is_commented() -> None:
     assert [line for line in uncommented if not line.lstrip().startswith(figures)] == []
 
 
-def test_the_notes_say_what_was_installed(helm: Path, tmp_path: Path) -> None:
-    chart = shutil.copytree(CHART, tmp_path / "modelway")
+def _notes(helm: Path, folder: Path, value: str) -> str:
+    """The notes after an installation, which `helm template` leaves out."""
+    chart = shutil.copytree(CHART, folder / "modelway")
     notes = (chart / "templates" / "NOTES.txt").read_text()
     (chart / "templates" / "notes.yaml").write_text(notes)
-    words = ("--show-only", "templates/notes.yaml", "--set-json", 'namespaces=["payments"]', "--debug")
-    answer = _helm(helm, "template", "modelway", str(chart), "-n", "modelway-system", *words)
-    assert "as modelway in namespace modelway-system" in answer.stdout
-    assert "It works in: payments." in answer.stdout
+    words = ("--show-only", "templates/notes.yaml", "--set-json", value, "--debug")
+    return _helm(helm, "template", "modelway", str(chart), "-n", "modelway-system", *words).stdout
+
+
+def test_the_notes_say_what_was_installed(helm: Path, tmp_path: Path) -> None:
+    notes = _notes(helm, tmp_path, 'namespaces=["payments"]')
+    assert "as modelway in namespace modelway-system" in notes
+    assert "It works in: payments." in notes
+
+
+def test_the_notes_manifest_can_be_pasted_into_a_shell(helm: Path, tmp_path: Path) -> None:
+    (command,) = re.findall(
+        r"^kubectl apply .*?^EOF$", _notes(helm, tmp_path, "namespaces=[]"), re.MULTILINE | re.DOTALL
+    )
+    shell = f"kubectl() {{ cat; }}\n{command}\n"
+    pasted = subprocess.run(["bash", "-euc", shell], capture_output=True, text=True, check=True)
+    assert not pasted.stderr
+    assert ModelDeployment.model_validate(yaml.safe_load(pasted.stdout)).spec.model.format == "onnx"
+
+
+@pytest.mark.parametrize(
+    ("value", "fate"),
+    [
+        pytest.param("namespaces=[]", "leaves the CustomResourceDefinitions", id="as installed"),
+        pytest.param('crds={"keep": false}', "deletes the CustomResourceDefinitions", id="not kept"),
+        pytest.param('crds={"install": false, "keep": false}', "leaves the Custom", id="left to others"),
+    ],
+)
+def test_the_notes_say_what_an_uninstall_takes_away(helm: Path, tmp_path: Path, value: str, fate: str) -> None:
+    assert f"`helm uninstall` {fate}" in _notes(helm, tmp_path, value)
