@@ -121,3 +121,15 @@ def test_a_changed_runtime_is_taken_over_only_when_asked_for(change: Manifest, i
     assert len(world.store.all(kinds.CONTROLLER_REVISION)) == 2
     assert (world.status()["runtime"]["image"] == "example.com/new:2") == is_taken_over
     assert world.status()["runtime"]["outdated"] != is_taken_over
+
+
+def test_a_runtime_that_a_later_operator_recorded_gives_way_to_the_present_one() -> None:
+    world = installed()
+
+    def extend(item: Manifest) -> None:
+        item["data"]["runtime"]["spec"]["novelty"] = True
+
+    world.change(kinds.CONTROLLER_REVISION, world.revision_of("v1"), extend)
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    assert world.version_of(world.status()["stableRevision"]["name"]) == "v2"

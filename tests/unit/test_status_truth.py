@@ -542,3 +542,16 @@ def test_the_address_is_one_that_can_be_asked(traffic: Manifest | None, url: str
     )
     found = status(seen, plan(seen))["address"]
     assert found == {"url": url, "internal": "http://fraud.payments.svc"}
+
+
+def test_what_the_uri_of_a_model_hides_stays_out_of_status_and_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    uri = "https://ada:hunter2@models.example.com/fraud.onnx?X-Amz-Signature=hunter2"
+    world = World()
+    world.apply(models.spec("v1", model=models.model("v1", uri=uri)))
+    world.run_to_phase("Healthy")
+    (revision,) = world.status()["revisions"]
+    assert revision["model"]["uri"].startswith("https://[redacted]@models.example.com/fraud.onnx")
+    assert "hunter2" not in json.dumps(world.status())
+    assert "revision 1 of https://[redacted]@models.example.com" in caplog.text
+    assert "hunter2" not in caplog.text

@@ -3,11 +3,14 @@
 import json
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from modelway import kinds, names
 from modelway.api import ModelDeploymentSpec, RuntimeSpec
 from modelway.kinds import Manifest
 from modelway.plan.actions import Action, Create, Verify
 from modelway.plan.observed import Observed, Revision, Runtime, Stranger
+from modelway.plan.quotes import quoted
 from modelway.plan.record import Record
 from modelway.plan.trouble import Trouble
 from modelway.resources import autoscaler, pod, revision, traffic, workload
@@ -79,10 +82,18 @@ def _runtime(observed: Observed, record: Record, spec: ModelDeploymentSpec) -> R
     """The runtime recorded with stable (else with the last revision), unless the edit asks for the present one."""
     last = observed.revisions[-1] if observed.revisions else None
     previous = observed.revision(record.stable) or last
-    if previous and _keeps_runtime(previous, spec):
-        recorded = previous.runtime
-        return Runtime(kind=recorded["kind"], name=recorded["name"], spec=RuntimeSpec.model_validate(recorded["spec"]))
-    return resolve(observed, spec)
+    recorded = _recorded(previous) if previous and _keeps_runtime(previous, spec) else None
+    return recorded or resolve(observed, spec)
+
+
+def _recorded(revision: Revision) -> Runtime | None:
+    """The runtime that a revision was rendered from; None where a newer operator recorded what this one cannot read."""
+    recorded = revision.runtime
+    try:
+        spec = RuntimeSpec.model_validate(recorded["spec"])
+    except ValidationError:
+        return None
+    return Runtime(kind=recorded["kind"], name=recorded["name"], spec=spec)
 
 
 def _keeps_runtime(previous: Revision, spec: ModelDeploymentSpec) -> bool:
@@ -144,7 +155,7 @@ def actions(observed: Observed, birth: revision.Birth) -> tuple[Action, ...]:
     if validation and validation.requests:
         golden = workload.golden(name, parent, identity, validation)
         found.append(Create(kind=kinds.CONFIG_MAP, manifest=golden, note="keep the golden requests of the revision"))
-    note = f"revision {birth.number} of {birth.build.spec.model.uri}"
+    note = f"revision {birth.number} of {quoted(birth.build.spec.model.uri)}"
     return (*found, Create(kind=kinds.CONTROLLER_REVISION, manifest=manifest, note=note))
 
 

@@ -8,6 +8,7 @@ from modelway.api import Step
 from modelway.kinds import Manifest
 from modelway.plan import record as records
 from modelway.plan.observed import Revision
+from modelway.plan.quotes import quoted
 from modelway.plan.record import Rollout, Strategy, timestamp
 from modelway.status.view import View
 
@@ -80,7 +81,7 @@ def revision(view: View, revision: Revision) -> Manifest:
     model = revision.source["model"]
     digest = revision.lock or model.get("digest", "")
     found: Manifest = reference(revision) | {
-        "model": {"uri": model["uri"]} | ({"digest": digest} if digest else {}),
+        "model": {"uri": quoted(model["uri"])} | ({"digest": digest} if digest else {}),
         "createdAt": revision.manifest["metadata"].get("creationTimestamp"),
         "state": _state(view, revision),
         "replicas": {"desired": revision.replicas, "ready": revision.ready},
