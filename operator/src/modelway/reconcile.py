@@ -47,6 +47,11 @@ class Recorder(Protocol):
         ...
 
 
+def _is_optional(action: Action) -> bool:
+    """Whether the writes after it are as safe without it: an abort must not wait for a correct `autoscaling`."""
+    return action.kind == kinds.HORIZONTAL_POD_AUTOSCALER and not isinstance(action, Verify)
+
+
 def _ignore(action: str) -> None:
     """Nobody counts."""
 
@@ -130,18 +135,27 @@ class Reconciler:
         return written
 
     async def _apply(self, observed: Observed, actions: Sequence[Action]) -> Trouble | None:
-        """Every action in order, up to the first that is refused."""
+        """Every action in order, up to the first that is refused; but for an autoscaler no traffic has to wait."""
+        found: Trouble | None = None
         for action in actions:
-            try:
-                await self._act(observed, action)
-            except Refused as refused:
-                log.warning("Was refused: %s", action.note, extra={"reason": refused.trouble.reason})
-                return refused.trouble
-            except (Invalid, Forbidden) as error:
-                trouble = _trouble(error, action)
-                log.warning("Was refused: %s", action.note, extra={"reason": trouble.reason, "error": error.message})
-                return trouble
-            self._applied(type(action).__name__)
+            trouble = await self._tried(observed, action)
+            found = found or trouble
+            if trouble and not _is_optional(action):
+                return found
+        return found
+
+    async def _tried(self, observed: Observed, action: Action) -> Trouble | None:
+        """Do it; why it was refused, if it was."""
+        try:
+            await self._act(observed, action)
+        except Refused as refused:
+            log.warning("Was refused: %s", action.note, extra={"reason": refused.trouble.reason})
+            return refused.trouble
+        except (Invalid, Forbidden) as error:
+            trouble = _trouble(error, action)
+            log.warning("Was refused: %s", action.note, extra={"reason": trouble.reason, "error": error.message})
+            return trouble
+        self._applied(type(action).__name__)
         return None
 
     async def _act(self, observed: Observed, action: Action) -> None:
