@@ -167,6 +167,60 @@ def test_53_a_pause_in_the_spec_does_the_same() -> None:
     world.run_to_phase("Healthy")
 
 
+@pytest.mark.parametrize("gateway", [True, False], ids=["gateway", "service-only"])
+@pytest.mark.parametrize("in_spec", [True, False], ids=["in-the-spec", "by-command"])
+def test_53_a_pause_stops_a_rolling_update_where_it_is(gateway: bool, in_spec: bool) -> None:
+    world = installed(models.rolling(), gateway=gateway, replicas=8)
+    world.oracle.expects_no_outage = True
+    upgrade(world, "v2")
+    world.run_until(lambda: len(world.pods("v2", ready=True)) >= 2)
+    if in_spec:
+        world.edit(rollout=models.rolling(paused=True))
+    else:
+        world.command("pause")
+    world.run_for(2)
+    before = world.replicas("v1"), world.replicas("v2")
+    world.run_for(900)
+    assert (world.replicas("v1"), world.replicas("v2")) == before
+    world.edit(replicas=10)
+    world.run_for(60)
+    assert len(world.pods(ready=True)) == 10
+    assert world.replicas("v2") == before[1]
+    world.edit(rollout=models.rolling())
+    world.command("resume")
+    world.run_to_phase("Healthy")
+    world.run_for(60)
+    serves_alone(world, "v2", 10)
+
+
+def test_49_nothing_pauses_the_way_back() -> None:
+    world = holding(TWO_STEPS, 0)
+    world.gateway.is_frozen = True
+    world.command("abort")
+    world.run_for(2)
+    world.command("pause")
+    world.run_for(2)
+    assert world.rollout()["lastCommand"]["result"] == "Rejected"
+    world.edit(rollout=TWO_STEPS | {"paused": True})
+    world.run_for(2)
+    assert world.status()["phase"] == "RollingBack"
+    assert world.condition("Paused") == {}
+    assert world.condition("Progressing")["status"] == "True"
+    world.gateway.is_frozen = False
+    world.run_to_phase("RolledBack", within=60)
+
+
+def test_a_first_install_that_is_paused_says_so() -> None:
+    world = World()
+    world.apply(models.spec("v1", rollout=TWO_STEPS | {"paused": True}))
+    world.run_for(60)
+    assert world.status()["phase"] == "Paused"
+    assert "spec.rollout.paused" in world.status()["message"]
+    assert rest(world, 600) == 0
+    world.edit(rollout=TWO_STEPS)
+    world.run_to_phase("Healthy")
+
+
 def test_53_a_paused_rollout_can_be_aborted_and_repairs_drift() -> None:
     world = holding(GATED, 1)
     world.command("pause")
@@ -197,6 +251,27 @@ def test_10_weights_edited_from_outside_are_put_back_in_one_pass() -> None:
     assert world.weights() == {"v1": 50, "v2": 50}
     assert [write.kind.name for write in world.server.writes[before:] if write.verb == "apply"] == ["HTTPRoute"]
     assert (world.rollout()["stepIndex"], world.rollout()["stepState"]) == (1, "Holding")
+
+
+def test_10_weights_of_a_rolling_update_that_somebody_raises_are_put_back() -> None:
+    world = installed(models.rolling(), replicas=8)
+    world.script("v2", load=60)
+    upgrade(world, "v2")
+    world.run_until(lambda: world.weights() == {"v1": 75, "v2": 25})
+    drift(world)
+    world.run_for(1)
+    assert world.weights() == {"v1": 75, "v2": 25}
+
+
+def test_10_the_weight_of_a_first_install_that_somebody_edits_is_put_back_also_without_pods() -> None:
+    world = World()
+    world.gateway.is_frozen = True
+    world.apply(models.spec("v1", rollout=TWO_STEPS))
+    world.run_until(lambda: world.weights() == {"v1": 100})
+    world.kubelet.unready |= {pod["metadata"]["uid"] for pod in world.pods()}
+    world.change(kinds.HTTP_ROUTE, "fraud", lambda item: item["spec"]["rules"][0]["backendRefs"][0].update(weight=41))
+    world.run_for(5)
+    assert world.weights() == {"v1": 100}
 
 
 def test_28_a_hold_goes_on_while_the_operator_is_away() -> None:

@@ -264,3 +264,12 @@ def test_the_golden_refusal_reads_like_this() -> None:
     world.run_to_phase("RolledBack")
     world.run_for(60)
     compare(world, "golden-request-refused")
+
+
+def test_an_invalid_spec_counts_no_pods_of_a_number_that_nobody_knows() -> None:
+    world = installed(TWO_STEPS)
+    world.edit(replicas=-1)
+    world.run_for(5)
+    assert world.condition("Stalled")["reason"] == "InvalidSpec"
+    assert world.condition("Available")["message"].startswith("2 pods of ")
+    serves_alone(world, "v1")

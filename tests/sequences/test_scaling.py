@@ -5,7 +5,9 @@ import random
 import pytest
 
 from modelway import kinds
+from modelway.cluster.api import Invalid
 from simulation import models
+from simulation.server import always
 from simulation.stories import TWO_STEPS, installed, reach, rest, serves_alone, upgrade
 from simulation.world import World
 
@@ -25,6 +27,20 @@ def test_21_an_edit_of_replicas_is_no_new_revision_and_scales_both(pods: int, ga
     assert len(world.store.all(kinds.CONTROLLER_REVISION)) == 2
     assert len(world.pods("v1", ready=True)) == pods
     assert world.selected() == ({"v1"} if gateway else {"v1", "v2"})
+    world.run_to_phase("Healthy", within=1200)
+    world.run_for(60)
+    serves_alone(world, "v2", pods)
+
+
+@pytest.mark.parametrize("pods", [4, 8, 16])
+def test_21_an_edit_of_replicas_in_a_rolling_update_leaves_stable_what_it_can_take(pods: int) -> None:
+    world = installed(models.rolling(), replicas=8)
+    world.script("v2", load=20)
+    upgrade(world, "v2")
+    world.run_until(lambda: world.weights().get("v2", 0) >= 50)
+    world.edit(replicas=pods)
+    world.run_for(1)
+    assert world.weights().get("v1", 0) <= 50
     world.run_to_phase("Healthy", within=1200)
     world.run_for(60)
     serves_alone(world, "v2", pods)
@@ -164,3 +180,22 @@ def test_21_the_bounds_of_the_autoscaler_can_change_in_mid_rollout() -> None:
     assert found == {9}
     assert (world.rollout()["id"], world.rollout()["stepIndex"]) == (2, 0)
     world.run_to_phase("Healthy", within=1200)
+
+
+def test_49_an_abort_does_not_wait_for_an_autoscaler_that_the_api_server_refuses() -> None:
+    world = autoscaled()
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    refusal = Invalid(422, "Invalid", "HorizontalPodAutoscaler is invalid", (("spec.metrics[0].resource", "required"),))
+    world.server.faults.rules.append(always(refusal, ["apply", "create"], kinds.HORIZONTAL_POD_AUTOSCALER))
+    world.edit(autoscaling=AUTOSCALED | {"metrics": [{"type": "Resource"}]})
+    world.run_for(5)
+    assert "spec.metrics[0].resource" in world.condition("Stalled")["message"]
+    world.command("abort")
+    world.run_for(60)
+    assert world.weights() == {"v1": 100}
+    assert world.rollout()["outcome"] == "Aborted"
+    assert world.replicas("v2") == 0
+    world.server.faults.rules.clear()
+    world.edit(autoscaling=AUTOSCALED)
+    world.run_to_phase("RolledBack")

@@ -105,3 +105,21 @@ def test_a_gateway_asked_for_where_the_cluster_has_none_is_named() -> None:
     assert world.selected() == {"v1"}
     world.edit(traffic=None)
     world.run_to_phase("Healthy")
+
+
+@pytest.mark.parametrize("asked", ["abort", "undo", "v1", "v3"])
+@pytest.mark.parametrize("where", [(1, "Settling"), (1, "Holding")], ids=lambda where: where[1])
+def test_7b_the_way_back_from_the_candidate_alone_leads_through_both(asked: str, where: tuple[int, str]) -> None:
+    steps = models.canary({"weight": 50, "hold": "1m"}, {"weight": 100, "hold": "1m"}, bake="1m")
+    world = installed(steps, gateway=False)
+    world.oracle.expects_no_outage = True
+    upgrade(world, "v2")
+    reach(world, *where)
+    assert world.selected() == {"v2"}
+    if asked in ("abort", "undo"):
+        world.command(asked)
+    else:
+        upgrade(world, asked)
+    world.run_for(600)
+    serves_alone(world, "v3" if asked == "v3" else "v1")
+    assert world.replicas("v2") == 0

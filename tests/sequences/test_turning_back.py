@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 
+from modelway import kinds
 from simulation import models
 from simulation.notes import place
 from simulation.stories import GATED, TWO_STEPS, compare, installed, reach, rest, serves_alone, upgrade
@@ -170,6 +171,23 @@ def test_undo_goes_back_to_the_former_version_without_steps() -> None:
     compare(world, "undo")
 
 
+def test_61_after_an_undo_a_spec_that_follows_is_all_there_is_to_do() -> None:
+    world = served()
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    world.run_for(600)
+    world.command("undo")
+    world.run_to_phase("RolledBack")
+    world.run_for(120)
+    upgrade(world, "v1")
+    world.run_to_phase("Healthy")
+    world.run_for(60)
+    assert rest(world, 7200) == 0
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
+
+
 def test_undo_to_a_revision_by_number() -> None:
     world = served()
     for version in ("v2", "v3"):
@@ -253,3 +271,82 @@ def test_41_going_back_waits_for_no_approval_and_no_candidate() -> None:
     world.run_for(60)
     upgrade(world, "v1")
     world.run_to_phase("Healthy", within=5)
+
+
+def test_46_undo_finds_the_former_version_however_many_tries_failed_before_the_promotion() -> None:
+    world = served(revisionHistoryLimit=1)
+    for version in ("v2", "v3"):
+        world.script(version, load_failure="ModelLoadFailed")
+        upgrade(world, version)
+        world.run_to_phase("RolledBack")
+    upgrade(world, "v4")
+    world.run_to_phase("Healthy")
+    world.run_for(600)
+    assert len(world.store.all(kinds.CONTROLLER_REVISION)) == 2
+    world.command("undo")
+    world.run_to_phase("RolledBack")
+    serves_alone(world, "v1")
+
+
+def test_46_undo_finds_the_former_version_however_many_tries_failed_after_the_promotion() -> None:
+    world = served(models.canary(bake="0s"))
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    for number in range(3, 14):
+        world.script(f"v{number}", load_failure="ModelLoadFailed")
+        upgrade(world, f"v{number}")
+        world.run_to_phase("RolledBack")
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    world.run_for(60)
+    assert len(world.status()["history"]) == 10
+    world.command("undo")
+    world.run_to_phase("RolledBack")
+    serves_alone(world, "v1")
+
+
+def test_45_a_retry_of_a_revision_that_was_promoted_keeps_its_golden_requests() -> None:
+    world = served(validation={"requests": models.GOLDEN})
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    name = f"{world.revision_of('v2')}-golden"
+    before = world.store.find(kinds.CONFIG_MAP, models.NAMESPACE, name)
+    world.command("undo")
+    world.run_to_phase("RolledBack")
+    world.run_for(120)
+    world.edit(validation={"requests": [models.GOLDEN[0] | {"name": "other"}]})
+    world.command("retry")
+    world.run_to_phase("Healthy")
+    after = world.store.find(kinds.CONFIG_MAP, models.NAMESPACE, name)
+    assert before
+    assert after
+    assert before["data"] == after["data"]
+
+
+def forget_revision(world: World, version: str) -> None:
+    """Somebody deletes the ControllerRevision of a version."""
+    name = world.revision_of(version)
+    found = world.store.find(kinds.CONTROLLER_REVISION, models.NAMESPACE, name)
+    assert found
+    world.store.remove(kinds.CONTROLLER_REVISION, found)
+
+
+def test_a_rollout_whose_revision_was_deleted_ends_when_the_spec_goes_back() -> None:
+    world = at((0, "Scaling"))
+    forget_revision(world, "v2")
+    upgrade(world, "v1")
+    world.run_to_phase("Healthy", within=60)
+    assert world.rollout()["outcome"] == "Superseded"
+
+
+def test_an_undo_to_a_revision_that_is_deleted_meanwhile_ends() -> None:
+    world = served()
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    world.run_for(600)
+    world.script("v1", load=60)
+    world.command("undo")
+    world.run_for(10)
+    forget_revision(world, "v1")
+    world.run_to_phase("Healthy", within=60)
+    serves_alone(world, "v2")

@@ -261,3 +261,12 @@ def test_any_value_in_any_field_leaves_a_status_that_the_schema_takes(value: Any
 def test_nothing_asked_changes_nothing() -> None:
     assert commands.pending(observed(), ACTIVE) is None
     assert commands.seen(observed(), ACTIVE).last_command == LastCommand()
+
+
+def test_half_a_character_that_json_can_spell_does_not_reach_the_status() -> None:
+    seen = observed(abort='{"by": "ada\\ud800", "id": "\\udfff"}')
+    found = commands.pending(seen, ACTIVE)
+    assert found is not None
+    last = commands.answered(seen, ACTIVE, found, "", f"by {found.by}").last_command
+    assert json.dumps(dump(last), ensure_ascii=False).encode()
+    assert last.by.startswith("ada")

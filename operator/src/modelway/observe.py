@@ -26,6 +26,7 @@ from modelway.plan.observed import (
     Workload,
 )
 from modelway.resources import workload
+from modelway.resources.pod import MODEL_CONTAINER
 
 
 def observe(snapshot: Snapshot, *, now: datetime, epoch: int, features: Features) -> Observed:
@@ -105,9 +106,15 @@ def _strangers(
             yield Stranger(kind=kind, name=name, is_leaving=is_leaving)
 
 
+_ENDED = ("Failed", "Succeeded")
+"""Phases of a pod that never runs again: evicted, or refused by its node. Another one has taken its place."""
+
+
 def _revisions(own: Mapping[Kind, Mapping[str, Manifest]], pods: Iterable[Manifest]) -> tuple[Revision, ...]:
     by_hash: dict[str, list[Pod]] = {}
     for manifest in pods:
+        if manifest.get("status", {}).get("phase") in _ENDED:
+            continue
         pod = _pod(manifest)
         by_hash.setdefault(pod.revision, []).append(pod)
     manifests = own.get(kinds.CONTROLLER_REVISION, {}).values()
@@ -177,7 +184,14 @@ def _pod(manifest: Manifest) -> Pod:
         is_started=any(item.is_running and not item.is_init for item in containers),
         unschedulable=scheduled.get("message", "") if is_refused else "",
         containers=containers,
+        ends_at=_ends_at(manifest),
     )
+
+
+def _ends_at(manifest: Manifest) -> datetime | None:
+    """The end of its grace period, which Kubernetes writes as the time of its deletion."""
+    moment = manifest["metadata"].get("deletionTimestamp")
+    return datetime.fromisoformat(moment) if moment else None
 
 
 def _container(raw: Manifest, *, is_init: bool) -> Container:
@@ -192,6 +206,7 @@ def _container(raw: Manifest, *, is_init: bool) -> Container:
         restarts=raw.get("restartCount", 0),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
+        has_started=raw["name"] == MODEL_CONTAINER and raw.get("started") is True,
         ended=_ended(ended) if ended else None,
     )
 

@@ -12,6 +12,7 @@ from modelway import kinds, names
 from modelway.api import ModelDeploymentSpec
 from modelway.kinds import Kind, Manifest
 from simulation.actors import Gateway
+from simulation.clock import parse
 from simulation.selectors import is_ready, revision
 from simulation.server import Write
 from simulation.store import Store
@@ -155,8 +156,14 @@ class Facts:
         return sum(is_ready(pod) and self._is_of(pod, name) for pod in self._own(kinds.POD))
 
     def pods(self, name: str) -> list[Manifest]:
-        """Pods of a revision, also those that end."""
-        return [pod for pod in self._own(kinds.POD) if self._is_of(pod, name)]
+        """Pods of a revision that may get requests, also those that end; but none that was evicted or lost its node."""
+        return [pod for pod in self._own(kinds.POD) if self._is_of(pod, name) and not self._is_gone(pod)]
+
+    def _is_gone(self, pod: Manifest) -> bool:
+        end, conditions = pod["metadata"].get("deletionTimestamp"), pod["status"].get("conditions") or ()
+        is_overdue = end is not None and parse(end) <= self.now
+        is_unready = not any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+        return pod["status"].get("phase") == "Failed" or (is_overdue and is_unready)
 
     def weights(self, route: Manifest | None = None) -> dict[str, int]:
         """Weights of the stored route (or of that one) by revision name."""

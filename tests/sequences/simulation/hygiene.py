@@ -18,12 +18,12 @@ def _status(facts: Facts) -> tuple[dict[str, Any], dict[str, Any]] | None:
 
 
 def monotone(facts: Facts) -> str:
-    """29: within a rollout the step never falls; rollouts are numbered upwards."""
+    """29: within a rollout the step never falls; rollouts are numbered upwards, also after one that was unreadable."""
     pair = _status(facts)
     if not pair:
         return ""
     before, after = (status.get("rollout") or {} for status in pair)
-    if not before or not pair[1]:
+    if not before or "id" not in after:
         return ""
     old, new = (_position(rollout) for rollout in (before, after))
     return "" if new >= old else f"rollout and step went back: {old} -> {new}"

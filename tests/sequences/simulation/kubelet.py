@@ -58,7 +58,17 @@ class Kubelet:
         run.back_off(run.model, Stage.LOAD_BACK_OFF, end)
         self._write(pod, run)
 
+    def evict(self, pod: Manifest) -> None:
+        """End a pod because its node runs short: it stays as a record of that until somebody deletes it."""
+        run = self._runs.pop(pod["metadata"]["uid"])
+        now = self._clock()
+        run.model.end(End("Error", 137, "", run.model.started or now, now))
+        status = run.status(pod["status"], now) | {"phase": "Failed", "reason": "Evicted"}
+        self._store.replace(kinds.POD, pod, {**pod, "status": status})
+
     def _step_pod(self, pod: Manifest) -> bool:
+        if pod["status"].get("phase") == "Failed":
+            return False
         now = self._clock()
         uid = pod["metadata"]["uid"]
         run = self._runs.get(uid)
@@ -150,7 +160,7 @@ class Kubelet:
         elif script.is_never_ready:
             run.due = now + _FOREVER
         else:
-            run.stage = Stage.READY
+            run.stage, run.model.is_up = Stage.READY, True
             run.due = now + (timedelta(seconds=script.flaps_every) if script.flaps_every else _FOREVER)
 
     def _failed_load(self, pod: Manifest, run: Run, script: Script, now: datetime) -> End | None:

@@ -60,6 +60,8 @@ class Container:
     waiting: str = "PodInitializing"
     waiting_message: str = ""
     is_ready: bool = False
+    is_up: bool = False
+    """Whether its startup probe passed in this run."""
 
     def start(self, now: datetime) -> None:
         """Begin to run, for the first time or again."""
@@ -69,7 +71,7 @@ class Container:
 
     def end(self, end: End) -> None:
         """Stop running."""
-        self.started, self.ended, self.is_ready = None, end, False
+        self.started, self.ended, self.is_ready, self.is_up = None, end, False, False
 
     def status(self, *, is_init: bool) -> Manifest:
         """The entry in `containerStatuses`."""
@@ -89,7 +91,7 @@ class Container:
             "image": "localhost/modelway-runtime:0.1.0",
             "imageID": "sha256:0123" if self.started or self.ended else "",
             "ready": bool(completed) if is_init else self.is_ready,
-            "started": self.started is not None,
+            "started": self.is_up,
             "restartCount": self.restarts,
             "state": state,
             "lastState": last,

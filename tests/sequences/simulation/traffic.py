@@ -12,13 +12,13 @@ def _is_route(facts: Facts) -> bool:
 def no_weight_on_emptiness(facts: Facts) -> str:
     """1: a route write gives no weight to a revision without a ready pod, unless it leaves the shares alone.
 
-    Where somebody has written nothing but zeros, all for stable is as good as any other division.
+    Where somebody has written nothing but zeros, all for stable (or the first one) is as good as any other division.
     """
     if not _is_route(facts):
         return ""
     weights, before = facts.weights(facts.write.after), _before(facts)
     empty = [name for name, weight in weights.items() if weight and not facts.ready(name)]
-    is_repair = not before and weights == {facts.stable: 100}
+    is_repair = not before and weights == {facts.stable or facts.rollout.get("revision"): 100}
     if not empty or weights == before or is_repair:
         return ""
     return f"weight on {empty} without a ready pod: {before} -> {weights}"
@@ -118,6 +118,9 @@ def share_within_ceiling(facts: Facts) -> str:
         return ""
     service = facts.store.find(kinds.SERVICE, facts.namespace, facts.name)
     if not facts.stable or not service or candidate not in facts.selected(service):
+        return ""
+    was_alone = write.kind == kinds.SERVICE and write.before and facts.selected(write.before) == {candidate}
+    if was_alone:
         return ""
     if write.kind == kinds.SERVICE and write.name == facts.name and facts.stable in facts.selected(service):
         pods, rest = facts.ready(candidate), facts.ready(facts.stable)

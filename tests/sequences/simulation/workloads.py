@@ -77,6 +77,7 @@ class DeploymentController:
             pod
             for pod in self._store.all(kinds.POD, namespace)
             if "deletionTimestamp" not in pod["metadata"]
+            and pod["status"].get("phase") != "Failed"
             and any(owner["uid"] in sets for owner in pod["metadata"].get("ownerReferences") or ())
         ]
 

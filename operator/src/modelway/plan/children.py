@@ -13,7 +13,7 @@ from modelway.plan import capacity, counts, rollouts, weights
 from modelway.plan.actions import Action, Apply, Create, Delete, Scale
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Revision
-from modelway.plan.record import HISTORY_LIMIT, Outcome, Source
+from modelway.plan.record import HISTORY_LIMIT, Source
 from modelway.plan.scene import WAITING_STATES, Scene
 from modelway.plan.trouble import fetched_digest
 from modelway.resources import autoscaler, traffic, workload
@@ -110,7 +110,8 @@ def _golden(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action
     """On a retry the golden requests of the spec as it is now, also where there are none left."""
     rollout, validation = scene.rollout, scene.spec.validation or Validation()
     is_retry = rollout is not None and rollout.source is Source.RETRY and rollout.revision == revision.name
-    if not is_retry or wanted.name != revision.name or revision.outcome == Outcome.PROMOTED:
+    was_promoted = any(line.is_promotion and line.revision == revision.name for line in scene.record.history)
+    if not is_retry or wanted.name != revision.name or was_promoted:
         return
     if not validation.requests and revision.golden is None:
         return
@@ -197,13 +198,17 @@ def _route(scene: Scene) -> Iterator[Action]:
 
 
 def _kept(scene: Scene) -> Mapping[str, int] | None:
-    """While no pod is ready: the shares as they are, or all for stable where somebody wrote others into the route."""
+    """While no pod is ready: the shares as they are, or all for stable where somebody wrote others into the route.
+
+    Without stable, as in a first install: all for the one that has most.
+    """
     stored, stable, rollout = scene.observed.route, scene.stable, scene.rollout
-    if stored is None or stable is None:
-        return stored.weights if stored else None
-    known = {stable.name, rollout.revision if rollout else stable.name}
+    if stored is None or not (stable or stored.weights):
+        return None
+    first = stable.name if stable else max(stored.weights, key=lambda name: stored.weights[name])
+    known = {first, rollout.revision if rollout else first}
     is_ours = sum(stored.weights.values()) == 100 and stored.weights.keys() <= known
-    return stored.weights if is_ours else {stable.name: 100}
+    return stored.weights if is_ours else {first: 100}
 
 
 def _have_services(scene: Scene, shares: Mapping[str, int]) -> bool:
@@ -247,7 +252,7 @@ def _outcome(scene: Scene, wanted: Wanted, revision: Revision) -> tuple[str, str
 
 
 def _collected(scene: Scene, wanted: Wanted) -> Iterator[Action]:
-    """Revisions and plans beyond the limits, oldest first; never one that serves, may serve or has pods."""
+    """Revisions and plans beyond the limits, oldest first; never one that may serve, has pods or `undo` needs."""
     kept = {scene.record.stable, wanted.name, scene.rollout.revision if scene.rollout else ""}
     idle = [
         item
@@ -255,7 +260,7 @@ def _collected(scene: Scene, wanted: Wanted) -> Iterator[Action]:
         if item.name not in kept and not item.replicas and not item.pods and not scene.has_traffic(item)
     ]
     surplus = len(idle) - scene.spec.revision_history_limit
-    for revision in idle[: max(0, surplus)]:
+    for revision in [item for item in idle if item.name != scene.record.former][: max(0, surplus)]:
         yield from _removed(revision)
     for number in sorted(scene.observed.plans)[: -HISTORY_LIMIT - 1]:
         yield _delete(kinds.CONFIG_MAP, scene.observed.plans[number], f"only {HISTORY_LIMIT} rollouts are kept")

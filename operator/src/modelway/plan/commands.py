@@ -141,9 +141,14 @@ def _parse(raw: str) -> Command:
     }
     for name, value in numbers.items():
         if value is not None and not _is_number(value):
-            return _unnumbered(name, str(found.get("verb", "")))
-    verb, uid, identity, by, at = (str(found.get(name, ""))[:FIELD_LIMIT] for name in ("verb", "uid", "id", "by", "at"))
+            return _unnumbered(name, _text(found.get("verb", "")))
+    verb, uid, identity, by, at = (_text(found.get(name, "")) for name in ("verb", "uid", "id", "by", "at"))
     return Command(verb=verb, uid=uid, id=identity, by=by, at=at, **numbers)
+
+
+def _text(value: object) -> str:
+    """As the status can hold it: JSON can spell half a character, UTF-8 cannot."""
+    return str(value).encode(errors="replace").decode()[:FIELD_LIMIT]
 
 
 def _is_number(value: object) -> bool:

@@ -51,27 +51,42 @@ def _candidate(scene: Scene, candidate: Revision) -> int:
         return candidate.replicas if scene.keeps_stable else min(candidate.replicas, _carried(scene, candidate))
     if scene.stable is None:
         return scene.total
-    wanted = min(step_pods(scene), max(candidate.replicas, _below_ceiling(scene, scene.stable)))
+    if scene.is_frozen:
+        return candidate.replicas
+    wanted = min(step_pods(scene), max(candidate.replicas, _below_ceiling(scene)))
     taken = max(scene.stable.replicas, _stable(scene, scene.stable)) + sum(item.replicas for item in scene.others)
     count = min(wanted, max(scene.total + scene.surge - taken, candidate.replicas, 0))
     return max(count, min(candidate.replicas, _carried(scene, candidate)))
 
 
-def _below_ceiling(scene: Scene, stable: Revision) -> int:
-    """Candidate pods that may be added without a gateway: their share is counted beside stable pods that are ready."""
-    weight = scene.step.weight
-    if scene.observed.has_gateway or scene.is_gradual or weight in (0, 100):
+def _below_ceiling(scene: Scene) -> int:
+    """Candidate pods that may be added without a gateway: their share is counted beside other pods that are ready."""
+    weight, ready = scene.step.weight, scene.serving.ready if scene.serving else 0
+    if scene.observed.has_gateway or scene.is_gradual or weight in (0, 100) or not ready:
         return scene.total
-    return max(capacity.pods_within(weight, stable.ready), int(is_coarse_allowed(scene)))
+    return max(capacity.pods_within(weight, ready), int(is_coarse_allowed(scene)))
 
 
 def _stable(scene: Scene, stable: Revision) -> int:
+    """Its count beside superseded revisions: while one of them serves, it leaves the room for a candidate."""
+    count, others = _stable_alone(scene, stable), sum(item.replicas for item in scene.others)
+    if scene.candidate is None or not others or (stable.ready and not scene.keeps_stable):
+        return count
+    room = scene.total + scene.surge - others
+    if scene.serving is not stable:
+        return max(0, min(count, room - step_pods(scene)))
+    return min(count, max(stable.replicas, room - scene.candidate.replicas))
+
+
+def _stable_alone(scene: Scene, stable: Revision) -> int:
     rollout = scene.rollout
     if rollout is None or scene.keeps_stable or scene.candidate is None:
         return scene.total
     budget = scene.total + scene.surge
     if rollout.state is StepState.ROLLING_BACK:
         return max(min(scene.total, budget - scene.candidate.replicas), min(stable.replicas, scene.total))
+    if scene.is_frozen:
+        return min(scene.total, max(stable.replicas, scene.total - scene.candidate.replicas))
     wanted = max(_carried(scene, stable), budget - max(step_pods(scene), scene.surge))
     return max(0, min(scene.total, max(stable.replicas, budget - scene.candidate.replicas), wanted))
 
@@ -82,7 +97,8 @@ def _carried(scene: Scene, revision: Revision) -> int:
         return revision.replicas
     if scene.observed.has_gateway:
         return capacity.need(scene.weight_of(revision), scene.total)
-    other = scene.candidate if revision.name == scene.record.stable else scene.stable
+    is_candidate = scene.candidate is not None and revision.name == scene.candidate.name
+    other = scene.serving if is_candidate else scene.candidate
     if not scene.observed.is_selected(revision):
         return 0
     is_shared = scene.is_union and other is not None
@@ -92,4 +108,6 @@ def _carried(scene: Scene, revision: Revision) -> int:
 def _retired(scene: Scene, revision: Revision) -> int:
     """What it has while it may have traffic, drains or is kept warm; then nothing."""
     until = scene.record.retire_at.get(revision.name)
+    if scene.serving is revision and scene.candidate is not None and not scene.keeps_stable:
+        return min(revision.replicas, _carried(scene, revision))
     return revision.replicas if until is None or scene.observed.now < until else 0

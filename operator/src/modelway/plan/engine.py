@@ -20,7 +20,7 @@ def advanced(scene: Scene) -> Record:
     if rollout is None or scene.candidate is None:
         return scene.record
     rollout = _progressed(scene, _clocked(scene, rollout))
-    if scene.is_suspended or (is_paused(scene, rollout) and rollout.state is not StepState.ROLLING_BACK):
+    if scene.is_suspended or scene.is_paused:
         return replace(scene.record, rollout=rollout)
     scene = scene.at(_judged(scene, rollout))
     while (following := _STATES[_rollout(scene).state](scene)) is not None:
@@ -35,16 +35,10 @@ def _rollout(scene: Scene) -> Rollout:
     return scene.record.rollout
 
 
-def is_paused(scene: Scene, rollout: Rollout) -> bool:
-    """Whether a person stopped it, by spec or by command."""
-    return scene.spec.rollout.paused or rollout.is_paused_by_command
-
-
 def _clocked(scene: Scene, rollout: Rollout) -> Rollout:
     """Clocks stand still while paused: after the pause they are moved on by its length."""
     now = scene.observed.now
-    stands = scene.is_suspended or is_paused(scene, rollout)
-    if stands:
+    if scene.is_suspended or scene.is_paused:
         return rollout if rollout.paused_at else replace(rollout, paused_at=now)
     if rollout.paused_at is None:
         return rollout
@@ -124,7 +118,7 @@ def _routing(scene: Scene) -> Rollout | None:
 def _is_routed(scene: Scene) -> bool:
     """Whether the step's weight is written: in the route, or as what the model's Service selects."""
     candidate, weight = scene.candidate, scene.step.weight
-    if candidate is None:
+    if candidate is None or not _answers(scene):
         return False
     if scene.observed.has_gateway:
         return scene.weight_of(candidate) >= weight and scene.observed.route is not None
@@ -151,7 +145,7 @@ def _settling(scene: Scene) -> Rollout | None:
     wait = timedelta(0) if rollout.strategy is Strategy.RETURN else scene.strategy.settle
     if rollout.settled_at is not None and scene.observed.now < rollout.settled_at + wait:
         return None
-    return replace(rollout, state=StepState.HOLDING, hold_started_at=scene.observed.now)
+    return replace(rollout, state=StepState.HOLDING, hold_started_at=rollout.hold_started_at or scene.observed.now)
 
 
 def _holding(scene: Scene) -> Rollout | None:
@@ -163,7 +157,19 @@ def _holding(scene: Scene) -> Rollout | None:
     if rollout.step + 1 < len(scene.steps):
         following = len(scene.steps) - 1 if rollout.is_full else rollout.step + 1
         return _step(scene, rollout, following)
+    if not _is_routed(scene):
+        return _routed_again(scene, rollout)
     return replace(rollout, state=StepState.PROMOTING, settled_at=None)
+
+
+def _answers(scene: Scene) -> bool:
+    """Whether the candidate has a ready pod, or nobody else has one."""
+    return bool(scene.candidate and scene.candidate.ready) or not (scene.serving and scene.serving.ready)
+
+
+def _routed_again(scene: Scene, rollout: Rollout) -> Rollout:
+    """Before the promotion again: the candidate lost its pods, and stable has the traffic until they are back."""
+    return replace(rollout, state=StepState.ROUTING, progress_at=scene.observed.now, settled_at=None)
 
 
 def _step(scene: Scene, rollout: Rollout, index: int) -> Rollout:
@@ -182,6 +188,8 @@ def _step(scene: Scene, rollout: Rollout, index: int) -> Rollout:
 
 def _promoting(scene: Scene) -> Rollout | None:
     rollout = _rollout(scene)
+    if not _answers(scene):
+        return _routed_again(scene, rollout)
     if scene.observed.is_selected_alone(rollout.revision):
         return _promoted(scene)
     if scene.is_union and rollout.settled_at is None:
@@ -239,7 +247,9 @@ def wake(scene: Scene) -> datetime | None:
     last = scene.record.rollout
     if last and not last.is_active and last.retry_at:
         moments.append(last.retry_at)
-    if rollout and not is_paused(scene, rollout) and not scene.is_suspended:
+    if rollout:
+        moments += [pod.ends_at for item in scene.others for pod in item.pods if pod.ends_at]
+    if rollout and not scene.is_paused and not scene.is_suspended:
         moments += _rollout_moments(scene, rollout)
     return min((moment for moment in moments if moment > now), default=None)
 

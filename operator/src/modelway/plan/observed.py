@@ -45,6 +45,13 @@ class Container:
     waiting_reason: str
     waiting_message: str
     ended: Ended | None
+    has_started: bool = False
+    """Whether its startup probe passed in its present run."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it came up since it ended last; one that is unready for a moment does not fail for old ends."""
+        return self.is_ready or (self.is_running and self.has_started)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,12 @@ class Pod:
     is_started: bool
     unschedulable: str
     containers: tuple[Container, ...]
+    ends_at: datetime | None = None
+    """When its time to end is over; None while it is not terminating."""
+
+    def may_answer(self, now: datetime) -> bool:
+        """Whether it takes requests or may do so again; not on a lost node, which never reports the end of its pods."""
+        return self.is_ready or self.ends_at is None or now < self.ends_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +212,10 @@ class Observed:
     def is_selected(self, revision: Revision) -> bool:
         """Whether the model's own Service sends requests to that revision."""
         return bool(self.selected) and self.selected.get(names.REVISION_LABEL, revision.hash) == revision.hash
+
+    def is_in_use(self, revision: Revision) -> bool:
+        """Whether the route gives it weight, or the model's own Service selects it."""
+        return self.is_selected(revision) or bool(self.route and self.route.weights.get(revision.name, 0))
 
     def is_selected_alone(self, name: str) -> bool:
         """Whether the model's own Service sends requests to that revision and to no other."""

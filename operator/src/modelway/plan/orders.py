@@ -62,6 +62,8 @@ def _abort(scene: Scene, _: Wanted, command: Command) -> Effect:
 
 
 def _pause(scene: Scene, _: Wanted, __: Command) -> Effect:
+    if _active(scene).state is StepState.ROLLING_BACK:
+        return scene.record, "The rollout is going back: nothing stops that", ""
     rollout = replace(_active(scene), is_paused_by_command=True)
     return replace(scene.record, rollout=rollout), "", "The rollout stays where it is"
 
@@ -123,12 +125,10 @@ def _undo_target(scene: Scene, command: Command) -> Revision | str:
         return found or f"Revision {command.revision} is not kept; kept are {kept}"
     if scene.rollout is not None and scene.stable is not None:
         return scene.stable
-    promoted = (Outcome.PROMOTED, Outcome.FAST_PROMOTED)
-    for line in reversed(scene.record.history):
-        if line.outcome in promoted and line.revision == scene.record.stable:
-            before = scene.observed.revision(line.origin)
-            return before or "The revision before this one is not kept: name one with --to-revision"
-    return "There is no earlier revision to go back to"
+    if not scene.record.former:
+        return "There is no earlier revision to go back to"
+    before = scene.observed.revision(scene.record.former)
+    return before or "The revision before this one is not kept: name one with --to-revision"
 
 
 _VERBS: dict[Verb, Callable[[Scene, Wanted, Command], Effect]] = {

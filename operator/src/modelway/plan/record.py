@@ -1,13 +1,15 @@
 """What a rollout must remember between passes; kept in `status`, never in memory. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from modelway.kinds import Manifest
+
+T = TypeVar("T")
 
 
 class Strategy(StrEnum):
@@ -115,6 +117,11 @@ class Finished:
     started_at: datetime
     finished_at: datetime
 
+    @property
+    def is_promotion(self) -> bool:
+        """Whether its revision became stable."""
+        return self.outcome in (Outcome.PROMOTED, Outcome.FAST_PROMOTED)
+
 
 HISTORY_LIMIT = 10
 
@@ -134,8 +141,14 @@ class Record:
         """The rollout under way, if any."""
         return self.rollout if self.rollout and self.rollout.is_active else None
 
+    @property
+    def former(self) -> str:
+        """The revision that stable took over from; empty where there was none, or where that is forgotten."""
+        promoted = (line for line in reversed(self.history) if line.is_promotion and line.revision == self.stable)
+        return next((line.origin for line in promoted), "")
+
     def finish(self, rollout: Rollout) -> "Record":
-        """With that rollout ended and written into the history (the last ten are kept)."""
+        """With that rollout ended and written into the history (the last ten are kept, and the last promotion)."""
         assert rollout.finished_at is not None
         line = Finished(
             id=rollout.id,
@@ -146,7 +159,14 @@ class Record:
             started_at=rollout.started_at,
             finished_at=rollout.finished_at,
         )
-        return replace(self, rollout=rollout, history=(*self.history, line)[-HISTORY_LIMIT:])
+        return replace(self, rollout=rollout, history=_recent((*self.history, line)))
+
+
+def _recent(history: tuple[Finished, ...]) -> tuple[Finished, ...]:
+    """The last ten; `undo` needs the last promotion, however many tries have failed since."""
+    promotion = next((line for line in reversed(history) if line.is_promotion), None)
+    recent = history[-HISTORY_LIMIT:]
+    return recent if promotion is None or promotion in recent else (promotion, *recent[1:])
 
 
 _NAMES = {
@@ -173,14 +193,21 @@ _TIMES = {
 _TIMES |= {"finished_at"}
 
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
+"""Years that leave room for every duration."""
+
+
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC, whole seconds, as Kubernetes writes times."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment(text: str) -> datetime:
-    """The inverse of `timestamp`."""
-    return datetime.fromisoformat(text)
+    """The inverse of `timestamp`; raises ValueError for a time that no rollout can have."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None or not _FIRST_YEAR <= found.year < _LAST_YEAR:
+        raise ValueError(f"{text} is no time of a rollout")
+    return found
 
 
 def _camel(name: str) -> str:
@@ -215,25 +242,38 @@ def _load(cls: type[Any], raw: Manifest) -> Any:
 
 def _rollout(raw: Manifest) -> Rollout:
     rollout: Rollout = _load(Rollout, {"from": ""} | raw)
+    is_over = rollout.finished_at is not None or rollout.state == StepState.ROLLING_BACK
     return replace(
         rollout,
+        outcome=str(Outcome(rollout.outcome)) if is_over else "",
         strategy=Strategy(rollout.strategy),
         source=Source(rollout.source),
         state=StepState(rollout.state),
     )
 
 
+def _finished(raw: Manifest) -> Finished:
+    line: Finished = _load(Finished, {"reason": "", "from": ""} | raw)
+    return line
+
+
+def _readable(read: Callable[[Any], T], raw: Any) -> T | None:
+    """What another version of the operator, or a person, wrote so that it cannot be read counts as lost."""
+    try:
+        return read(raw)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def parse(status: Manifest) -> Record:
     """The record kept in a status; an empty one where there is none."""
     rollout = status.get("rollout") or {}
-    retire = {
-        item["name"]: moment(item["retainUntil"]) for item in status.get("revisions", ()) if item.get("retainUntil")
-    }
-    history = tuple(_load(Finished, {"reason": "", "from": ""} | line) for line in status.get("history", ()))
+    retire = {item["name"]: _readable(moment, item.get("retainUntil")) for item in status.get("revisions", ())}
+    history = (_readable(_finished, line) for line in status.get("history", ()))
     return Record(
         stable=status.get("stableRevision", {}).get("name", ""),
-        rollout=_rollout(rollout) if "id" in rollout else None,
+        rollout=_readable(_rollout, rollout) if "id" in rollout else None,
         last_command=_load(LastCommand, rollout.get("lastCommand", {})),
-        retire_at=MappingProxyType(retire),
-        history=history,
+        retire_at=MappingProxyType({name: until for name, until in retire.items() if until is not None}),
+        history=tuple(line for line in history if line is not None),
     )

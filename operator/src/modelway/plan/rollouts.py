@@ -32,8 +32,10 @@ def declined(record: Record, revision: Revision) -> bool:
 
 def recovered(observed: Observed, record: Record) -> Record:
     """With stable found again from labels and traffic where the status was lost."""
-    if observed.revision(record.stable) or record.active:
+    if observed.revision(record.stable):
         return record
+    if record.active:
+        return replace(record, stable=record.active.origin) if observed.revision(record.active.origin) else record
     labelled = [item for item in observed.revisions if item.role == "Stable" and item.workload]
     weights = observed.route.weights if observed.route else {}
     routed = sorted(
@@ -46,13 +48,18 @@ def recovered(observed: Observed, record: Record) -> Record:
 
 def decided(scene: Scene, wanted: Wanted) -> Record:
     """With a rollout begun, superseded or turned back where the spec asks for it."""
+    scene = replace(scene, record=_followed(scene.record, wanted))
     record, rollout, target = scene.record, scene.rollout, wanted.existing
+    if rollout is not None and scene.candidate is None and wanted.name != rollout.revision:
+        return finished(scene, rollout, Outcome.SUPERSEDED, "Superseded", "Its ControllerRevision was deleted")
     if target is None or wanted.blocked or scene.is_suspended:
         return record
     if rollout is None:
         return _begun(scene, target)
-    if target.name in (rollout.revision, rollout.against) or rollout.state is StepState.ROLLING_BACK:
+    if target.name in (rollout.revision, rollout.against):
         return record
+    if rollout.state is StepState.ROLLING_BACK:
+        return _let_go(scene, rollout) if target.name != record.stable else record
     if target.name == record.stable:
         return replace(
             record,
@@ -62,6 +69,20 @@ def decided(scene: Scene, wanted: Wanted) -> Record:
     if _serves_unpromoted(scene):
         ended = replace(ended, stable=rollout.revision)
     return started(scene, ended, target, source=Source.SPEC)
+
+
+def _followed(record: Record, wanted: Wanted) -> Record:
+    """Without what an undo was against, once the spec asks for something else: it may be asked for again."""
+    last = record.rollout
+    is_over = last is not None and last.against not in ("", wanted.name)
+    return replace(record, rollout=replace(last, against="")) if last and is_over else record
+
+
+def _let_go(scene: Scene, rollout: Rollout) -> Record:
+    """A newer spec does not wait for a stable revision without a ready pod to take the traffic back (42)."""
+    if scene.stable is None or scene.stable.ready:
+        return scene.record
+    return finished(scene, rollout, Outcome(rollout.outcome), rollout.reason, rollout.message)
 
 
 def _serves_unpromoted(scene: Scene) -> bool:

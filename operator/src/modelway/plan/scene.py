@@ -43,6 +43,15 @@ class Scene:
         return self.observed.revision(self.rollout.revision) if self.rollout else None
 
     @property
+    def serving(self) -> Revision | None:
+        """Who has what the candidate has not: stable or, while it has no ready pod, a superseded one that answers."""
+        stable = self.stable
+        if stable is None or stable.ready:
+            return stable
+        answering = [item for item in self.others if item.ready and self.is_in_use(item)]
+        return max(answering, key=self.weight_of, default=stable)
+
+    @property
     def strategy(self) -> RolloutSpec:
         """`spec.rollout` as it was when the rollout began."""
         recorded = self.observed.record.rollout
@@ -63,7 +72,11 @@ class Scene:
         """The step that the rollout is at."""
         rollout = self.rollout
         assert rollout is not None
-        return self.steps[min(rollout.step, len(self.steps) - 1)]
+        return self.steps[self._index(rollout)]
+
+    def _index(self, rollout: Rollout) -> int:
+        """Its step; the last one where its plan was lost and the spec has fewer steps by now."""
+        return min(rollout.step, len(self.steps) - 1)
 
     @property
     def granted(self) -> int:
@@ -73,12 +86,28 @@ class Scene:
             return 0
         if rollout.state not in WAITING_STATES:
             return self.step.weight
-        return self.steps[rollout.step - 1].weight if rollout.step else 0
+        index = self._index(rollout)
+        return self.steps[index - 1].weight if index else 0
 
     @property
     def is_gradual(self) -> bool:
         """Whether weight follows each pod that becomes ready, instead of waiting for all of a step."""
         return self.rollout is not None and self.rollout.strategy is not Strategy.CANARY
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a person stopped the rollout, by spec or by command; on its way back nothing stops it."""
+        rollout = self.rollout
+        if rollout is None or rollout.state is StepState.ROLLING_BACK:
+            return False
+        return self.spec.rollout.paused or rollout.is_paused_by_command
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether pods are on the move and have to stay as they are: a pause stops them as well as the weights."""
+        rollout = self.rollout
+        is_moving = rollout is not None and rollout.state in (*WAITING_STATES, StepState.ROUTING)
+        return self.is_paused and is_moving and (self.is_gradual or not self.keeps_stable)
 
     @property
     def is_suspended(self) -> bool:
@@ -128,8 +157,7 @@ class Scene:
 
     def is_in_use(self, revision: Revision) -> bool:
         """Whether the route gives it weight, or the model's own Service selects it."""
-        route = self.observed.route
-        return self.observed.is_selected(revision) or bool(route and route.weights.get(revision.name, 0))
+        return self.observed.is_in_use(revision)
 
     def has_traffic(self, revision: Revision) -> bool:
         """Whether any request may still be sent to the revision, also by a proxy that is behind."""

@@ -96,7 +96,7 @@ def secret_not_found(pod: Pod, container: Container) -> Trouble | None:
 
 def out_of_memory(pod: Pod, container: Container) -> Trouble | None:
     """The kernel killed the container twice for using more memory than its limit."""
-    if container.ended is None or container.ended.reason != "OOMKilled" or container.is_ready:
+    if container.ended is None or container.ended.reason != "OOMKilled" or container.is_up:
         return None
     kills = container.restarts + (not container.is_running)
     if kills < OUT_OF_MEMORY_LIMIT:
@@ -107,7 +107,7 @@ def out_of_memory(pod: Pod, container: Container) -> Trouble | None:
 
 def reported(pod: Pod, container: Container) -> Trouble | None:
     """The container ended with a termination message that names a reason of ours."""
-    if container.ended is None or container.ended.exit_code == 0 or container.is_ready:
+    if container.ended is None or container.ended.exit_code == 0 or container.is_up:
         return None
     reason, message = termination(container.ended.message)
     return _trouble(reason, pod, message) if reason else None
@@ -115,7 +115,7 @@ def reported(pod: Pod, container: Container) -> Trouble | None:
 
 def silent_fetch(pod: Pod, container: Container) -> Trouble | None:
     """`fetch` ended without a reason of ours: it is tried again, so it is not about the revision."""
-    if not container.is_init or container.ended is None or container.ended.exit_code == 0 or container.is_ready:
+    if not container.is_init or container.ended is None or container.ended.exit_code == 0 or container.is_up:
         return None
     if container.ended.reason == "OOMKilled":
         return None
@@ -126,7 +126,7 @@ def silent_fetch(pod: Pod, container: Container) -> Trouble | None:
 def crash_loop(pod: Pod, container: Container) -> Trouble | None:
     """The container ended three times before it was ready, without saying why."""
     ends = container.restarts + (not container.is_running)
-    if container.is_ready or ends < CRASH_LIMIT or container.ended is None:
+    if container.is_up or ends < CRASH_LIMIT or container.ended is None:
         return None
     text = container.ended.message or container.ended.reason
     return _trouble(

@@ -16,24 +16,30 @@ def weights(scene: Scene) -> Mapping[str, int] | None:
     Invariants: 1 (no weight on emptiness), 3 (never above the step), 4 (raised only with capacity). Where stable has no
     ready pod and the candidate has one, the candidate gets everything (42).
     """
-    stable, candidate = scene.stable, scene.candidate
+    serving, candidate = scene.serving, scene.candidate
     if candidate is None or candidate.ready == 0:
-        return {stable.name: 100} if stable and stable.ready else None
-    if stable is None or stable.ready == 0:
+        return {serving.name: 100} if serving and serving.ready else None
+    if serving is None or serving.ready == 0:
         return {candidate.name: 100}
-    weight = _candidate_weight(scene, stable.ready, candidate.ready)
-    shares = {stable.name: 100 - weight, candidate.name: weight}
+    weight = _candidate_weight(scene, serving.ready, candidate.ready)
+    shares = {serving.name: 100 - weight, candidate.name: weight}
     return {name: share for name, share in shares.items() if share}
 
 
-def _candidate_weight(scene: Scene, stable_ready: int, candidate_ready: int) -> int:
-    current = scene.weight_of(scene.candidate)
-    granted = scene.granted
+def _candidate_weight(scene: Scene, serving_ready: int, candidate_ready: int) -> int:
+    current, granted = scene.weight_of(scene.candidate), scene.granted
     full = 100 * candidate_ready // scene.total if scene.is_gradual else capacity.share(candidate_ready, scene.total)
     raised = min(granted, full)
-    wanted = max(raised, min(current, granted))
-    left = 100 - capacity.share(stable_ready, scene.total)
+    wanted = max(raised, min(current, granted, _reached(scene)))
+    left = 100 - capacity.share(serving_ready, scene.total)
     return max(wanted, min(current, left))
+
+
+def _reached(scene: Scene) -> int:
+    """Most percent that the rollout can have given so far; what is above it was written by somebody else."""
+    if scene.rollout is None or not scene.is_gradual:
+        return 100
+    return 100 * scene.rollout.high_water // scene.total
 
 
 def selection(scene: Scene) -> str | None:
@@ -42,13 +48,30 @@ def selection(scene: Scene) -> str | None:
     It changes by union, then subset (invariant 7b). With a gateway it serves stable and moves only at promotion;
     without one it is the split itself.
     """
+    chosen, stable = _chosen(scene), scene.stable
+    if not chosen or not any(item.ready and scene.observed.is_selected(item) for item in scene.observed.revisions):
+        return chosen
+    if stable is not None and chosen == stable.name and not stable.ready:
+        return None
+    is_jump = not scene.is_union and not scene.observed.is_selected_alone(chosen)
+    return UNION if is_jump and not _are_others_alive(scene) else chosen
+
+
+def _are_others_alive(scene: Scene) -> bool:
+    """Whether a third revision has pods, which would be selected by the union too."""
+    others = (item for item in scene.others if not scene.observed.is_selected(item))
+    return any(pod.may_answer(scene.observed.now) for item in others for pod in item.pods)
+
+
+def _chosen(scene: Scene) -> str | None:
+    """Where it should end; but a stable revision without a ready pod takes nothing from one that answers."""
     stable, candidate, rollout = scene.stable, scene.candidate, scene.rollout
     if rollout is None or candidate is None:
         return stable.name if stable else None
     if stable is None:
         return candidate.name
     if rollout.state is StepState.ROLLING_BACK:
-        return stable.name if stable.ready or not candidate.ready else None
+        return stable.name
     if scene.observed.has_gateway:
         return _moved(scene, candidate.name) if rollout.state is StepState.PROMOTING else stable.name
     return _split(scene, stable.name, candidate.name)
@@ -65,7 +88,7 @@ def _split(scene: Scene, stable: str, candidate: str) -> str | None:
     is_whole = scene.granted == 100 and ready >= scene.total
     if is_whole and (scene.is_union or scene.observed.is_selected_alone(candidate)):
         return candidate
-    if any(item.pods for item in scene.others):
+    if _are_others_alive(scene):
         return None
     reachable = scene.is_gradual or scene.granted == 100 or counts.step_pods(scene) > 0
     return UNION if reachable else stable
@@ -78,6 +101,6 @@ def _moved(scene: Scene, candidate: str) -> str | None:
     if scene.observed.is_selected_alone(candidate):
         return candidate
     if not scene.is_union:
-        return None if any(item.pods for item in scene.others) else UNION
+        return None if _are_others_alive(scene) else UNION
     is_settled = rollout.settled_at and scene.observed.now >= rollout.settled_at + scene.strategy.settle
     return candidate if is_settled or rollout.strategy is Strategy.RETURN else UNION

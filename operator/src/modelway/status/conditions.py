@@ -91,11 +91,8 @@ def _available(view: View) -> tuple[bool, str, str]:
     serving = view.serving
     ready = serving.ready if serving else 0
     if ready:
-        return (
-            True,
-            "MinimumReplicasReady",
-            f"{ready} of {view.total} pods of {serving.name if serving else ''} are ready",
-        )
+        share = f"{ready} of {view.total}" if view.total else f"{ready}"
+        return True, "MinimumReplicasReady", f"{share} pods of {serving.name if serving else ''} are ready"
     trouble = view.plan.stable_trouble or view.plan.trouble
     return False, "MinimumReplicasUnavailable", words.told(trouble) if trouble else "No pod is ready"
 

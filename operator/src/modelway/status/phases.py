@@ -35,7 +35,7 @@ def settled(view: View) -> tuple[str, str]:
     """The same while no rollout is under way."""
     stable, last = view.stable, view.plan.record.rollout
     if stable is None:
-        return "Pending", "No revision serves yet"
+        return ("Paused", view.pause[1]) if view.pause else ("Pending", "No revision serves yet")
     if view.plan.stable_trouble or stable.ready == 0:
         trouble = view.plan.stable_trouble
         return "Degraded", words.told(trouble) if trouble else f"No pod of {stable.name} is ready"

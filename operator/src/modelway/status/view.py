@@ -59,10 +59,14 @@ class View:
 
     @property
     def serving(self) -> Revision | None:
-        """Who answers: stable, or the candidate where stable has no pod left that could."""
+        """Who answers: stable, or where it has no pod left that could, the candidate or one that was superseded."""
         stable, candidate = self.stable, self.candidate
-        is_replaced = candidate is not None and candidate.ready and (stable is None or not stable.ready)
-        return candidate if is_replaced and self.plan.weight else stable or candidate
+        if stable is not None and stable.ready:
+            return stable
+        if candidate is not None and candidate.ready and self.plan.weight:
+            return candidate
+        answering = (item for item in self.observed.revisions if item.ready and self.observed.is_in_use(item))
+        return next(answering, stable or candidate)
 
     @property
     def is_declined(self) -> bool:
@@ -81,6 +85,8 @@ class View:
     def pause(self) -> tuple[str, str] | None:
         """Reason and message of what the rollout waits for, if a person or a clock holds it."""
         rollout, spec = self.rollout, self.observed.spec
+        if rollout is not None and rollout.state is StepState.ROLLING_BACK:
+            return None
         if spec is not None and spec.rollout.paused and (rollout or self.plan.desired != self.plan.record.stable):
             return "UserPause", "spec.rollout.paused is true; set it to false to go on"
         if rollout is None or spec is None:
