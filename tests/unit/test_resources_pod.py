@@ -322,6 +322,12 @@ UNFIT: list[Any] = [
     pytest.param({"spec": {"initContainers": [None]}}, "spec.initContainers[0]", id="init-container-null"),
     pytest.param({"spec": {"volumes": [{"emptyDir": {}}]}}, "spec.volumes[0]", id="volume-unnamed"),
     pytest.param({"spec": {"volumes": None}}, "spec.volumes: write a list", id="volumes-null"),
+    pytest.param(
+        {"spec": {"containers": [{"name": "model", "env": {"A": "1"}}]}},
+        "spec.containers[0].env: write a list",
+        id="env-map",
+    ),
+    pytest.param({"metadata": {"labels": ["a"]}}, "metadata.labels: write a map", id="labels-list"),
 ]
 
 
@@ -346,7 +352,7 @@ def test_a_template_that_can_be_laid_over_is_taken(template: Manifest) -> None:
 
 LISTS: list[Any] = [
     pytest.param([{"name": "model", "ports": None}], id="ports-null"),
-    pytest.param([{"name": "model", "env": {"A": "1"}}], id="env-map"),
+    pytest.param([{"name": "model", "env": [{"A": "1"}]}], id="env-without-names"),
     pytest.param([{"name": "model", "args": None}], id="args-null"),
     pytest.param([{"name": "model", "volumeMounts": [None]}], id="mount-null"),
     pytest.param([{"name": "model", "securityContext": None}], id="security-null"),

@@ -17,7 +17,8 @@ from modelway.kinds import Manifest
 from modelway.observe import observe
 from modelway.plan.observed import Features, Observed
 from modelway.plan.planner import plan
-from modelway.status import is_news, status
+from modelway.plan.trouble import Trouble
+from modelway.status import is_news, status, words
 from simulation import models
 from simulation.stories import GATED, TWO_STEPS, installed, reach, upgrade
 from simulation.world import World
@@ -555,3 +556,9 @@ def test_what_the_uri_of_a_model_hides_stays_out_of_status_and_log(caplog: pytes
     assert "hunter2" not in json.dumps(world.status())
     assert "revision 1 of https://[redacted]@models.example.com" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+def test_a_cause_keeps_its_dots_and_ends_with_one() -> None:
+    assert words.explained(Trouble(reason="Conflict", message="Service a..b is not ours.")).startswith(
+        "Service a..b is not ours. "
+    )

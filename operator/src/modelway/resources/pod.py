@@ -27,6 +27,8 @@ _SECURITY = {
 
 _MAPS = ("metadata", "spec")
 _NAMED_LISTS = ("containers", "initContainers", "volumes")
+_INNER_LISTS = ("args", "env", "ports", "volumeMounts")
+"""Of a container: ours are laid over them, and anything but a list would give way without a word."""
 
 
 def unfit(template: Manifest) -> str:
@@ -34,6 +36,8 @@ def unfit(template: Manifest) -> str:
     for key in _MAPS:
         if not isinstance(template.get(key, {}), dict):
             return f"{key}: write a map"
+    if not isinstance(template.get("metadata", {}).get("labels") or {}, dict):
+        return "metadata.labels: write a map"
     for key in _NAMED_LISTS:
         items = template.get("spec", {}).get(key, [])
         if not isinstance(items, list):
@@ -41,7 +45,13 @@ def unfit(template: Manifest) -> str:
         for index, item in enumerate(items):
             if not isinstance(item, dict) or not isinstance(item.get("name"), str) or not item["name"]:
                 return f"spec.{key}[{index}]: give it a name, by which it is merged"
+            if wrong := _inner_misfit(item):
+                return f"spec.{key}[{index}].{wrong}: write a list"
     return ""
+
+
+def _inner_misfit(item: Manifest) -> str:
+    return next((key for key in _INNER_LISTS if not isinstance(item.get(key) or [], list)), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

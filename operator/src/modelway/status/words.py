@@ -11,9 +11,9 @@ def _next_step(name: str) -> str:
 
 def explained(trouble: Trouble) -> str:
     """Cause and next step, for where the reason stands beside it."""
-    return f"{trouble.message}.{_next_step(trouble.reason)}".replace("..", ".")
+    return f"{trouble.message.removesuffix('.')}.{_next_step(trouble.reason)}"
 
 
 def told(trouble: Trouble) -> str:
     """Reason, cause and next step, for where nothing stands beside it."""
-    return f"{trouble.reason}: {trouble.message}.{_next_step(trouble.reason)}".replace("..", ".")
+    return f"{trouble.reason}: {explained(trouble)}"
