@@ -130,6 +130,22 @@ async def test_an_apply_after_a_change_by_others_conflicts_when_it_names_a_versi
         await client.apply(kinds.CONFIG_MAP, planned)
 
 
+async def test_an_apply_to_an_object_that_is_gone_or_another_one_creates_nothing(
+    client: Client, namespace: str
+) -> None:
+    created = await client.create(kinds.CONFIG_MAP, config_map(namespace, a="1"))
+    meant = config_map(namespace, a="2")
+    meant["metadata"]["uid"] = created["metadata"]["uid"]
+    assert (await client.apply(kinds.CONFIG_MAP, meant))["data"] == {"a": "2"}
+    await client.delete(kinds.CONFIG_MAP, namespace, "thing", created["metadata"]["uid"])
+    with pytest.raises(Conflict):
+        await client.apply(kinds.CONFIG_MAP, meant)
+    await client.create(kinds.CONFIG_MAP, config_map(namespace, a="3"))
+    with pytest.raises(Conflict):
+        await client.apply(kinds.CONFIG_MAP, meant)
+    assert (await client.get(kinds.CONFIG_MAP, namespace, "thing"))["data"] == {"a": "3"}
+
+
 async def test_a_field_of_the_birth_goes_away_when_an_apply_leaves_it_out(client: Client, namespace: str) -> None:
     await client.create(kinds.CONFIG_MAP, config_map(namespace, a="1", b="2"))
     applied = await client.apply(kinds.CONFIG_MAP, config_map(namespace, a="1"))

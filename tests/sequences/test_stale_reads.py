@@ -92,3 +92,16 @@ def test_an_api_server_that_is_away_for_five_minutes_loses_nothing(start: int) -
     world.run_for(120)
     serves_alone(world, "v2")
     assert world.rollout()["id"] == 2
+
+
+@pytest.mark.parametrize("kind", [kinds.DEPLOYMENT, kinds.SERVICE], ids=str)
+def test_64_a_child_that_was_deleted_unnoticed_is_not_born_by_an_apply(kind: Kind) -> None:
+    world = World()
+    world.apply(models.spec("v1", rollout=TWO_STEPS))
+    world.run_until(lambda: bool(world.store.all(kinds.DEPLOYMENT)))
+    lagging(world, {kind: 5})
+    for child in world.store.all(kind):
+        world.store.remove(kind, child)
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")

@@ -198,8 +198,8 @@ class Reconciler:
 
 def _over(found: Manifest, manifest: Manifest) -> Manifest:
     """To be applied over exactly what was found; a Deployment's count is only set through the scale subresource."""
-    version = {"resourceVersion": found["metadata"]["resourceVersion"]}
-    guarded = {**manifest, "metadata": manifest["metadata"] | version}
+    identity = {key: found["metadata"][key] for key in ("uid", "resourceVersion")}
+    guarded = {**manifest, "metadata": manifest["metadata"] | identity}
     if manifest["kind"] == "Deployment":
         guarded["spec"] = {key: value for key, value in manifest["spec"].items() if key != "replicas"}
     return guarded

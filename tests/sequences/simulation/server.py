@@ -106,6 +106,7 @@ class Server:
         metadata = manifest["metadata"]
         self._ask("verify" if dry_run else "apply", kind, metadata["name"])
         live = self._store.find(kind, metadata.get("namespace"), metadata["name"])
+        _expect_identity(live, metadata.get("uid"))
         if live is None:
             created = validation.default(kind, wire(manifest))
             validation.check(kind, None, created)
@@ -229,6 +230,11 @@ def always(error: ApiError, verbs: Iterable[str], kind: Kind) -> Fault:
     """A fault that answers these verbs on a kind with one error."""
     wanted = set(verbs)
     return lambda verb, asked, name: error if verb in wanted and asked == kind else None
+
+
+def _expect_identity(live: Manifest | None, uid: str | None) -> None:
+    if uid and (live is None or live["metadata"]["uid"] != uid):
+        raise Conflict(409, "Conflict", f"uid mismatch: the provided object specified uid {uid}")
 
 
 def _expect_version(live: Manifest, version: str | None) -> None:

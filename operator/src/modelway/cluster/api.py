@@ -133,6 +133,9 @@ def error(status: int, body: Mapping[str, Any], retry_after: float = 1.0) -> Api
     )
     if any(phrase in message for phrase in _HOPELESS):
         return Invalid(status, reason, message, causes or tuple(_UNTYPED_FIELD.findall(message)))
+    if any(field == "metadata.uid" for field, _ in causes):
+        # Answered with 422: another object has the name by now.
+        return Conflict(status, reason, message, causes)
     if reason == "AlreadyExists":
         return AlreadyExists(status, reason, message, causes)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

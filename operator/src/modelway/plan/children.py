@@ -44,9 +44,14 @@ def _ensured(kind: Kind, stored: Manifest | None, manifest: Manifest, note: str)
     elif not holds(stored, manifest):
         yield Apply(
             kind=kind,
-            manifest=manifest,
+            manifest=_identified(stored, manifest),
             note=f"{note}: repair" if _is_same_intent(stored, manifest) else note,
         )
+
+
+def _identified(stored: Manifest, manifest: Manifest) -> Manifest:
+    """With the uid of the object that is meant: an apply would create one that somebody has just deleted."""
+    return manifest | {"metadata": manifest["metadata"] | {"uid": stored["metadata"]["uid"]}}
 
 
 def _is_same_intent(stored: Manifest, manifest: Manifest) -> bool:
@@ -224,7 +229,7 @@ def _marked(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action
     if holds(revision.manifest["metadata"], manifest["metadata"]):
         return
     note = f"{revision.name} is {found}" + (f", {outcome}" if outcome else "")
-    yield Apply(kind=kinds.CONTROLLER_REVISION, manifest=manifest, note=note)
+    yield Apply(kind=kinds.CONTROLLER_REVISION, manifest=_identified(revision.manifest, manifest), note=note)
 
 
 def _adopted(scene: Scene) -> Iterator[Action]:
@@ -234,7 +239,7 @@ def _adopted(scene: Scene) -> Iterator[Action]:
         kept += [item for item in (revision.golden, revision.lock_manifest) if item is not None]
     for stored in kept:
         if not stored["metadata"].get("ownerReferences"):
-            manifest = workload.adopted(stored, scene.parent)
+            manifest = _identified(stored, workload.adopted(stored, scene.parent))
             yield Apply(kind=kinds.CONFIG_MAP, manifest=manifest, note=f"adopt {stored['metadata']['name']}")
 
 
