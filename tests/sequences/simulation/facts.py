@@ -68,8 +68,9 @@ class Facts:
 
     @property
     def spec(self) -> ModelDeploymentSpec | None:
-        """The present spec; None while it is invalid."""
-        return _parse(self.owner)
+        """The spec as far as the operator knows it: an edit may be on its way. None while it is invalid."""
+        known = self.view.cache.snapshot((self.namespace, self.name)).owner
+        return _parse(known or self.owner)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -140,16 +141,19 @@ class Facts:
         found = self.store.find(kinds.DEPLOYMENT, self.namespace, name)
         return int(found["spec"]["replicas"]) if found else 0
 
+    def seen_ready(self, name: str) -> int:
+        """Ready pods of a revision among those that the operator has seen."""
+        pods = self.view.children((self.namespace, self.name), kinds.POD)
+        return sum(is_ready(pod) and self._is_of(pod, name) for pod in pods)
+
     def ready(self, name: str) -> int:
-        """Ready pods of a revision, as far as the operator could know."""
-        key = (self.namespace, self.name)
-        pods = sum(is_ready(pod) and self._is_of(pod, name) for pod in self.view.children(key, kinds.POD))
+        """Ready pods of a revision, as far as the operator could know: a Deployment may tell of them first."""
         reported = [
             item.get("status", {}).get("readyReplicas", 0)
-            for item in self.view.children(key, kinds.DEPLOYMENT)
+            for item in self.view.children((self.namespace, self.name), kinds.DEPLOYMENT)
             if item["metadata"]["name"] == name
         ]
-        return max(pods, *reported, 0)
+        return max(self.seen_ready(name), *reported, 0)
 
     def really_ready(self, name: str) -> int:
         """Ready pods of a revision in truth."""

@@ -49,7 +49,7 @@ def never_above_the_step(facts: Facts) -> str:
         if name == facts.stable or weight <= before.get(name, 0):
             continue
         limit = granted(facts, name)
-        if weight > limit and (not facts.stable or facts.ready(facts.stable)):
+        if weight > limit and (not facts.stable or facts.seen_ready(facts.stable)):
             return f"{name} raised to {weight} where {limit} is granted at step {facts.rollout.get('stepIndex')}"
     return ""
 
@@ -79,7 +79,7 @@ def raise_only_with_capacity(facts: Facts) -> str:
     before, after = _before(facts), facts.weights(facts.write.after)
     donors = [name for name, weight in before.items() if weight > after.get(name, 0)]
     is_first = not any(before.values()) or not facts.stable
-    forced = is_first or any(facts.ready(name) < need(before[name], facts.count) for name in donors)
+    forced = is_first or any(facts.seen_ready(name) < need(before[name], facts.count) for name in donors)
     for name, weight in after.items():
         wanted = need(weight, facts.count)
         if weight > before.get(name, 0) and facts.ready(name) < wanted and not forced:
