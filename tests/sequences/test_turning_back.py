@@ -350,3 +350,17 @@ def test_an_undo_to_a_revision_that_is_deleted_meanwhile_ends() -> None:
     forget_revision(world, "v1")
     world.run_to_phase("Healthy", within=60)
     serves_alone(world, "v2")
+
+
+@pytest.mark.parametrize("pause", range(1, 9))
+@pytest.mark.parametrize("rollout", [TWO_STEPS, models.canary({"weight": 50, "hold": "1m"}, maxSurge="50%")])
+def test_5_and_18_first_versions_in_quick_succession_drain_and_keep_the_budget(
+    rollout: dict[str, object], pause: int
+) -> None:
+    world = World()
+    world.apply(models.spec("v1", rollout=rollout, replicas=2))
+    for version in ("v2", "v3"):
+        world.run_for(pause)
+        upgrade(world, version)
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v3")

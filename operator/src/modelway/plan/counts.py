@@ -50,7 +50,8 @@ def _candidate(scene: Scene, candidate: Revision) -> int:
     if rollout.state is StepState.ROLLING_BACK:
         return candidate.replicas if scene.keeps_stable else min(candidate.replicas, _carried(scene, candidate))
     if scene.stable is None:
-        return scene.total
+        room = scene.total + scene.surge - sum(item.replicas for item in scene.others)
+        return max(0, min(scene.total, max(room, candidate.replicas)))
     if scene.is_frozen:
         return candidate.replicas
     wanted = min(step_pods(scene), max(candidate.replicas, _below_ceiling(scene)))
@@ -70,9 +71,11 @@ def _below_ceiling(scene: Scene) -> int:
 def _stable(scene: Scene, stable: Revision) -> int:
     """Its count beside superseded revisions: while one of them serves, it leaves the room for a candidate."""
     count, others = _stable_alone(scene, stable), sum(item.replicas for item in scene.others)
-    if scene.candidate is None or not others or (stable.ready and not scene.keeps_stable):
-        return count
     room = scene.total + scene.surge - others
+    if scene.candidate is None:
+        return min(count, max(stable.replicas, room))
+    if not others or (stable.ready and not scene.keeps_stable):
+        return count
     if scene.serving is not stable:
         return max(0, min(count, room - step_pods(scene)))
     return min(count, max(stable.replicas, room - scene.candidate.replicas))

@@ -128,12 +128,12 @@ def started(
 
 
 def _hastened(scene: Scene, record: Record, target: Revision) -> Mapping[str, datetime]:
-    """Deadlines without the bake: a rollout needs the room of revisions that were only kept warm, once they drained."""
+    """Deadlines without the bake: a rollout needs the room of what was only kept warm, once that has drained."""
     last, now = record.rollout, scene.observed.now
     is_warm = last is not None and last.finished_at is not None
     drained = {last.origin: last.finished_at + scene.strategy.drain} if last and is_warm and last.finished_at else {}
     found = {
-        name: min(until, max(now, drained.get(name, now)))
+        name: min(until, max(now, drained[name])) if name in drained else until
         for name, until in record.retire_at.items()
         if name != target.name
     }
