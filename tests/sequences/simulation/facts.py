@@ -141,6 +141,12 @@ class Facts:
         found = self.store.find(kinds.DEPLOYMENT, self.namespace, name)
         return int(found["spec"]["replicas"]) if found else 0
 
+    def has_service(self, name: str) -> bool:
+        """Whether a Service exists, as far as the operator could know."""
+        seen = self.view.children((self.namespace, self.name), kinds.SERVICE)
+        is_seen = any(item["metadata"]["name"] == name for item in seen)
+        return is_seen or self.store.find(kinds.SERVICE, self.namespace, name) is not None
+
     def seen_ready(self, name: str) -> int:
         """Ready pods of a revision among those that the operator has seen."""
         pods = self.view.children((self.namespace, self.name), kinds.POD)

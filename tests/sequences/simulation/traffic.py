@@ -34,7 +34,7 @@ def weights_are_valid(facts: Facts) -> str:
         shares.append({item["name"]: item["weight"] for item in backends})
         if backends and sum(item["weight"] for item in backends) != 100:
             return f"weights do not add up to 100: {shares[-1]}"
-        missing = [b["name"] for b in backends if not facts.store.find(kinds.SERVICE, facts.namespace, b["name"])]
+        missing = [item["name"] for item in backends if not facts.has_service(item["name"])]
         if missing:
             return f"the route names Services that do not exist: {missing}"
     return "" if all(share == shares[0] for share in shares) else f"the rules divide differently: {shares}"
@@ -103,7 +103,7 @@ def union_then_subset(facts: Facts) -> str:
         return ""
     before, after = facts.selected(write.before), facts.selected(write.after)
     lost, won = before - after, after - before
-    if won and any(facts.really_ready(name) for name in lost):
+    if won and any(facts.seen_ready(name) for name in lost):
         return f"selection jumped from {sorted(before)} to {sorted(after)}"
     third = [name for name in won - {facts.stable, facts.rollout.get("revision")} if facts.pods(name)]
     return f"widened over pods of {third}" if third else ""
