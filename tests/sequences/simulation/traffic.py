@@ -73,13 +73,19 @@ def granted(facts: Facts, name: str) -> int:
 
 
 def raise_only_with_capacity(facts: Facts) -> str:
-    """4: a raised weight has its pods ready, unless nothing is stable or those that it is taken from lack theirs."""
+    """4: a raised weight has its pods ready, unless nothing is stable or those that it is taken from lack theirs.
+
+    What a superseded revision had goes back to stable at once (37), whatever stable has.
+    """
     if not _is_route(facts):
         return ""
     before, after = _before(facts), facts.weights(facts.write.after)
     donors = [name for name, weight in before.items() if weight > after.get(name, 0)]
     is_first = not any(before.values()) or not facts.stable
-    forced = is_first or any(facts.seen_ready(name) < need(before[name], facts.count) for name in donors)
+    is_superseded = bool(set(donors) - {facts.stable, facts.rollout.get("revision")})
+    forced = (
+        is_first or is_superseded or any(facts.seen_ready(name) < need(before[name], facts.count) for name in donors)
+    )
     for name, weight in after.items():
         wanted = need(weight, facts.count)
         if weight > before.get(name, 0) and facts.ready(name) < wanted and not forced:
