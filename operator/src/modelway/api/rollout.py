@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from modelway.api.analysis import Analysis, Shadow
 from modelway.api.rules import INT_OR_STRING, VALIDATIONS, Rule, Struct
 from modelway.api.scalars import MAX_COUNT, Between, Label
 
@@ -68,6 +69,10 @@ class Rollout(Struct):
     ready_when: Literal["Promoted", "Serving"] = "Promoted"
     """When the condition Ready is True: once the revision of the spec is `Promoted`, or, for pipelines with
     short time-outs, while a healthy revision is `Serving` and a rollout moves or waits."""
+    analysis: Analysis | None = None
+    """The evidence that each step, and the bake after the last one, asks for. Absent: none."""
+    shadow: Shadow | None = None
+    """Answers of both revisions compared on mirrored requests. Needs a gateway. Absent: none."""
     coarse_weights: Literal["Allow", "Refuse"] = "Refuse"
     """Without a gateway the share is counted in pods. Where even one pod exceeds the step's weight, `Refuse`
     leaves the candidate without traffic, and `Allow` consents to the smallest share possible."""
@@ -77,6 +82,22 @@ class Rollout(Struct):
             cel="self.strategy == 'Canary' || !has(self.steps) || size(self.steps) == 0",
             message="steps need strategy: Canary; write it beside steps, or leave steps out",
             holds=lambda rollout: rollout.strategy == "Canary" or not rollout.steps,
+        ),
+        Rule(
+            cel="self.strategy != 'Rolling' || !has(self.analysis) && !has(self.shadow)",
+            message="analysis and shadow need strategy: Canary; Rolling goes on as pods get ready",
+            holds=lambda rollout: rollout.strategy != "Rolling" or not (rollout.analysis or rollout.shadow),
+        ),
+        Rule(
+            cel="!has(self.analysis) || !has(self.analysis.metrics) || has(self.shadow) || self.analysis.metrics.all("
+            "metric, !has(metric.builtin) || !(metric.builtin in ['Disagreement', 'CandidateFailures']))",
+            message="Disagreement and CandidateFailures compare answers: write shadow beside analysis, or leave the "
+            "metric out",
+            holds=lambda rollout: (
+                rollout.shadow is not None
+                or not rollout.analysis
+                or not any(metric.needs_shadow for metric in rollout.analysis.metrics)
+            ),
         ),
         Rule(
             cel="!has(self.steps) || self.steps.map(step, step.weight).isSorted()",

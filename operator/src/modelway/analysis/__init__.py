@@ -1,0 +1,1 @@
+"""Evidence on two revisions and the verdicts that follow from it. Pure."""

@@ -1,0 +1,122 @@
+"""What is counted on a revision: requests, errors and durations of its pods, and answers that differ. Pure.
+
+Durations are counted in buckets whose bounds grow by 5 %: bucket k holds those in (1.05^(k-1), 1.05^k] microseconds, so
+that a quantile is known to within 5 % whatever its size, and counts of many pods add up exactly.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from types import MappingProxyType
+
+RATIO = 1.05
+"""Upper bound of a bucket, divided by the one below."""
+
+NO_LATENCY: Mapping[int, int] = MappingProxyType({})
+
+
+def bucket(seconds: float) -> int:
+    """The bucket that a duration falls into."""
+    microseconds = seconds * 1e6
+    return 0 if microseconds <= 1 else math.ceil(math.log(microseconds, RATIO) - 1e-9)
+
+
+def upper(index: int) -> float:
+    """The upper bound of a bucket, in seconds."""
+    return float(RATIO**index) / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """Counts over some time, of one pod or of all pods of a revision. `latency` has the answered requests by bucket."""
+
+    requests: int = 0
+    errors: int = 0
+    latency: Mapping[int, int] = field(default_factory=lambda: NO_LATENCY)
+
+    @property
+    def answered(self) -> int:
+        """Requests that ended well."""
+        return sum(self.latency.values())
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(
+            requests=self.requests + other.requests,
+            errors=self.errors + other.errors,
+            latency=MappingProxyType(dict(Counter(self.latency) + Counter(other.latency))),
+        )
+
+    def since(self, earlier: "Sums") -> "Sums":
+        """What came after `earlier`, which is an earlier reading of the same process."""
+        return Sums(
+            requests=max(0, self.requests - earlier.requests),
+            errors=max(0, self.errors - earlier.errors),
+            latency=MappingProxyType(dict(Counter(self.latency) - Counter(earlier.latency))),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Mirrored requests that both revisions were asked, and those that stable was asked twice."""
+
+    pairs: int = 0
+    disagreements: int = 0
+    baseline_pairs: int = 0
+    baseline_disagreements: int = 0
+    candidate_failures: int = 0
+    """Requests that stable answered and the candidate did not; they are in no pair."""
+
+    def __add__(self, other: "Pairs") -> "Pairs":
+        return Pairs(**{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(Pairs)})
+
+    def since(self, earlier: "Pairs") -> "Pairs":
+        """What came after `earlier`, which is an earlier reading of the same process."""
+        return Pairs(
+            **{item.name: max(0, getattr(self, item.name) - getattr(earlier, item.name)) for item in fields(Pairs)}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What one process said about itself: everything is counted since it started."""
+
+    pod: str
+    run: str
+    """Id of the process; another one starts from nothing."""
+    revision: str
+    """Name of the revision; empty for the comparator, which belongs to none."""
+    state: str = ""
+    """`Loading`, `Warming`, `Validating`, `Ready` or `Draining`; empty where it did not say."""
+    uptime_seconds: float = 0.0
+    sums: Sums = Sums()
+    pairs: Pairs = Pairs()
+    examples: tuple[Mapping[str, str], ...] = ()
+    """Answers that differed, as the comparator kept them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What Prometheus, Alertmanager or a service of the user answered for one metric."""
+
+    metric: str
+    value: float | None = None
+    """The number; None where there is none."""
+    verdict: str = ""
+    """`Pass`, `Fail` or `Inconclusive`, where the answer is a verdict itself."""
+    problem: str = ""
+    """Why there is no answer: the provider could not be reached, refused, or said something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """Everything that was read at one time for one inquiry."""
+
+    inquiry: str
+    """The inquiry's id: readings of another step or rollout are not taken."""
+    at: datetime
+    pods: tuple[Reading, ...] = ()
+    silent: tuple[str, ...] = ()
+    """Pods that did not answer."""
+    answers: tuple[Answer, ...] = ()

@@ -1,0 +1,44 @@
+"""What evidence amounts to: six verdicts, of which only Fail takes a candidate back and only Pass goes on. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """From the worst to the best."""
+
+    FAIL = "Fail"
+    PROVIDER_ERROR = "ProviderError"
+    NO_DATA = "NoData"
+    INSUFFICIENT_SAMPLES = "InsufficientSamples"
+    INCONCLUSIVE = "Inconclusive"
+    PASS = "Pass"  # noqa: S105 - no password
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The verdict on one metric, with all that led to it."""
+
+    metric: str
+    verdict: Verdict
+    message: str
+    """One sentence: estimate, interval, limit and samples, or what is missing and for how long."""
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """The confidence interval of the estimate."""
+    limit: float | None = None
+    samples: int = 0
+    """Requests, pairs or answers that it is based on; of two revisions the smaller number."""
+    needed: int = 0
+    """Samples that are still needed before it can pass."""
+    is_dry_run: bool = False
+
+
+def combined(judgements: Iterable[Judgement]) -> Judgement | None:
+    """The worst of those that count; None where none does."""
+    order = list(Verdict)
+    return min(
+        (item for item in judgements if not item.is_dry_run), key=lambda item: order.index(item.verdict), default=None
+    )
