@@ -1,0 +1,305 @@
+"""What counts say about one limit of a built-in metric: a finding for each kind of limit. Pure.
+
+Each takes the level: the chance at which it may find harm where there is none and, apart from that, the absence of harm
+where there is some.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelway.analysis import figures, phrases, quantiles, sequences
+from modelway.analysis.quantiles import Durations
+from modelway.analysis.sequences import Evidence, Interval, Share
+
+_SLOTS = 1e6
+"""Parts of a second, each with an answered request or none: a rate is the share of those that have one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Estimate, bounds and limit are in one unit: the figure's own, or percent of change against stable."""
+
+    text: str
+    """The figures, such as `3.1 % [2 %, 4.6 %] of 1,204 requests`."""
+    limit: float
+    limit_text: str
+    """Such as `1 %` or `+20 %`."""
+    side: str = "above"
+    """On which side of the limit harm lies."""
+    estimate: float | None
+    within: Interval
+    """The confidence sequence."""
+    is_harm: bool
+    """Proof of being beyond the limit."""
+    is_safe: bool
+    """Proof of being within the limit."""
+    progress: float = 0.0
+    """How much of a proof of being within there is, where that is known; it grows with the requests."""
+    smallest: Callable[[], str | None]
+    """The least harm that as many requests would have proven; None where they would have proven none."""
+
+
+def share(of: Share, limit: float, level: float, *, noun: str) -> Finding:
+    """A share, at most `limit`."""
+    test = _Test(
+        of=of,
+        proof=sequences.price(level),
+        harm=sequences.more(of.trials, limit),
+        safe=sequences.below(of, limit),
+        edge=limit,
+    )
+    within = test.agreeing(sequences.interval(of, level), limit)
+    return test.finding(
+        text=f"{_percents(of.estimate, within)} of {phrases.count(of.trials, noun)}",
+        limit=limit,
+        limit_text=phrases.percent(limit),
+        estimate=of.estimate,
+        within=within,
+    )
+
+
+def increase(of: Share, stable: Share, percents: float, level: float, *, noun: str) -> Finding:
+    """A share, at most so many percent above stable's."""
+    proof, slope = sequences.price(level), 1 + percents / 100
+    test = _Test(
+        of=of,
+        proof=proof,
+        harm=lambda events: sequences.beyond(Share(events, of.trials), stable, slope=slope, proof=proof),
+        safe=sequences.beyond(stable, of, slope=1 / slope),
+        edge=slope * stable.estimate,
+    )
+    within = test.agreeing(_changes(sequences.ratio(of, stable, level)), percents)
+    estimate = 100 * (of.estimate / stable.estimate - 1) if stable.events else None
+    return test.finding(
+        text=f"{phrases.percent(of.estimate)} of {phrases.count(of.trials, noun)} against "
+        f"{phrases.percent(stable.estimate)} of {stable.trials:,.0f}, {_change(estimate, within)}",
+        limit=percents,
+        limit_text=phrases.signed(percents),
+        estimate=estimate,
+        within=within,
+    )
+
+
+def excess(of: Share, baseline: Share, limit: float, level: float, *, noun: str) -> Finding:
+    """A share, at most `limit` above the share that stable has with itself."""
+    proof = sequences.price(level)
+    test = _Test(
+        of=of,
+        proof=proof,
+        harm=lambda events: sequences.beyond(Share(events, of.trials), baseline, offset=limit, proof=proof),
+        safe=sequences.beyond(baseline, of, offset=-limit),
+        edge=baseline.estimate + limit,
+    )
+    within = test.agreeing(sequences.difference(of, baseline, level), limit)
+    estimate = of.estimate - baseline.estimate
+    return test.finding(
+        text=f"{_percents(estimate, within)}, being {phrases.percent(of.estimate)} of {phrases.count(of.trials, noun)} "
+        f"less {phrases.percent(baseline.estimate)} of {baseline.trials:,.0f} of stable with itself",
+        limit=limit,
+        limit_text=phrases.percent(limit),
+        estimate=estimate,
+        within=within,
+    )
+
+
+def latency(of: Durations, seconds: float, level: float) -> Finding:
+    """A quantile, at most so many seconds. Within the limit's own bucket there is proof of neither."""
+    proof, bucket = sequences.price(level), figures.bucket(seconds)
+    estimate, within = quantiles.estimate(of), quantiles.interval(of, level)
+
+    def smallest() -> str | None:
+        # As much slower as takes the lower bound to the limit.
+        return phrases.duration(estimate * figures.upper(bucket) / within.low) if within.low else None
+
+    return Finding(
+        text=f"{_quantile(of, within)} of {phrases.count(of.total, 'requests')}",
+        limit=seconds,
+        limit_text=phrases.duration(seconds),
+        estimate=estimate,
+        within=within,
+        is_harm=of.above(bisect_right(of.buckets, bucket)) >= proof,
+        is_safe=of.below(bisect_left(of.buckets, bucket)) >= proof,
+        smallest=smallest,
+    )
+
+
+def slowdown(of: Durations, stable: Durations, percents: float, level: float) -> Finding:
+    """A quantile, at most so many percent above stable's. The limit counts in whole buckets, see `quantiles`."""
+    buckets = math.log1p(percents / 100) / math.log(figures.RATIO)
+    low, high = quantiles.slower(of, stable, level)
+    estimate = 100 * (quantiles.estimate(of) / quantiles.estimate(stable) - 1) if stable.total else None
+    ratios = Interval(0.0 if low is None else figures.RATIO**low, None if high is None else figures.RATIO**high)
+    within = _changes(ratios)
+
+    def smallest() -> str | None:
+        if low is None or estimate is None:
+            return None
+        return phrases.signed((100 + estimate) * figures.RATIO ** (math.ceil(buckets - 1e-9) - low) - 100)
+
+    own, other = (_quantile(each, quantiles.interval(each, level)) for each in (of, stable))
+    return Finding(
+        text=f"{own} of {phrases.count(of.total, 'requests')} against {other} of {stable.total:,}, "
+        f"{_change(estimate, within)}",
+        limit=percents,
+        limit_text=phrases.signed(percents),
+        estimate=estimate,
+        within=within,
+        is_harm=low is not None and low >= buckets - 1e-9,
+        is_safe=high is not None and high <= buckets + 1e-9,
+        smallest=smallest,
+    )
+
+
+def decrease(answered: Share, percents: float, level: float, *, weight: float, seconds: float) -> Finding:
+    """The candidate's part of the answered requests: at most so many percent below what its weight, 0 to 1, gives it.
+
+    A gateway draws lots with the weight for each request, so that rates are compared whatever the traffic does.
+    """
+    odds = weight / (1 - weight)
+    limit = odds * (1 - percents / 100)
+    edge = limit / (1 + limit)
+
+    def change(part: float) -> float | None:
+        return 100 * (part / (1 - part) / odds - 1) if part < 1 else None
+
+    test = _Test(
+        of=answered,
+        proof=sequences.price(level),
+        harm=sequences.less(answered.trials, edge),
+        safe=sequences.above(answered, edge),
+        edge=edge,
+        is_least=True,
+    )
+    low, high = sequences.interval(answered, level)
+    within = test.agreeing(Interval(change(low or 0.0), None if high is None else change(high)), -percents)
+    own, other = answered.events / weight, (answered.trials - answered.events) / (1 - weight)
+    estimate = change(answered.estimate)
+    return test.finding(
+        text=f"{phrases.rate(own / seconds)} against {phrases.rate(other / seconds)} at the same weight, "
+        f"{_change(estimate, within)}",
+        limit=-percents,
+        limit_text=phrases.signed(-percents),
+        estimate=estimate,
+        within=within,
+        show=lambda part: phrases.signed(change(part) or 0.0),
+    )
+
+
+def throughput(answered: int, limit: float, level: float, *, weight: float, seconds: float) -> Finding:
+    """Answered requests in a second, at least `limit`, taken as if the candidate had all of the traffic."""
+    trials = seconds * _SLOTS
+    of, edge = Share(min(answered, trials), trials), limit * weight / _SLOTS
+
+    def rate(part: float) -> float:
+        return part * _SLOTS / weight
+
+    test = _Test(
+        of=of,
+        proof=sequences.price(level),
+        harm=sequences.less(trials, edge),
+        safe=sequences.above(of, edge),
+        edge=edge,
+        is_least=True,
+    )
+    low, high = sequences.interval(of, level)
+    within = test.agreeing(Interval(rate(low or 0.0), rate(1.0 if high is None else high)), limit)
+    return test.finding(
+        text=f"{phrases.rate(rate(of.estimate))} {phrases.bounds(within, phrases.rate)} at full weight",
+        limit=limit,
+        limit_text=phrases.rate(limit),
+        estimate=rate(of.estimate),
+        within=within,
+        show=lambda part: phrases.rate(rate(part)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Test:
+    """Evidence on a share that is known for any number of events."""
+
+    of: Share
+    proof: float
+    harm: Evidence
+    """Evidence that the share is beyond the limit, by its events."""
+    safe: float
+    """Evidence that it is within the limit."""
+    edge: float
+    """The share that is just within the limit."""
+    is_least: bool = False
+    """Whether a share below the limit is harm, not one above it."""
+
+    @property
+    def is_harm(self) -> bool:
+        return self.harm(self.of.events) >= self.proof
+
+    @property
+    def is_safe(self) -> bool:
+        return self.safe >= self.proof
+
+    def agreeing(self, within: Interval, limit: float) -> Interval:
+        """Bounds, which are approximated from outside, moved to the limit where that is known to lie beyond them."""
+        low, high = within
+        is_above, is_below = (self.is_safe, self.is_harm) if self.is_least else (self.is_harm, self.is_safe)
+        return Interval(
+            limit if is_above and (low is None or low < limit) else low,
+            limit if is_below and (high is None or high > limit) else high,
+        )
+
+    def least(self) -> float | None:
+        """The share that is nearest to the limit and would have been proven to be beyond it."""
+        trials, edge = self.of.trials, self.edge
+        if not 0 <= edge <= 1:
+            return None
+        step = math.sqrt(2 * (self.proof + 2) * trials * edge * (1 - edge)) + 1
+        step, end = (-step, 0.0) if self.is_least else (step, float(trials))
+        events = sequences.crossing(self.harm, edge * trials, step, proof=self.proof, end=end)
+        return None if events is None else events / trials
+
+    def finding(
+        self,
+        *,
+        text: str,
+        limit: float,
+        limit_text: str,
+        estimate: float | None,
+        within: Interval,
+        show: Callable[[float], str] = phrases.percent,
+    ) -> Finding:
+        """What the test proves, in the words of the metric."""
+
+        def smallest() -> str | None:
+            least = self.least()
+            return None if least is None else show(least)
+
+        return Finding(
+            text=text,
+            limit=limit,
+            limit_text=limit_text,
+            side="below" if self.is_least else "above",
+            estimate=estimate,
+            within=within,
+            is_harm=self.is_harm,
+            is_safe=self.is_safe,
+            progress=min(1.0, max(0.0, self.safe / self.proof)),
+            smallest=smallest,
+        )
+
+
+def _changes(ratios: Interval) -> Interval:
+    return Interval(*(None if ratio is None else 100 * (ratio - 1) for ratio in ratios))
+
+
+def _change(percents: float | None, within: Interval) -> str:
+    known = "" if percents is None else f"{phrases.signed(percents)} "
+    return known + phrases.bounds(within, phrases.signed)
+
+
+def _percents(estimate: float, within: Interval) -> str:
+    return f"{phrases.percent(estimate)} {phrases.bounds(within, phrases.percent)}"
+
+
+def _quantile(of: Durations, within: Interval) -> str:
+    name = f"p{100 * of.quantile:.0f}"
+    return f"{name} {phrases.duration(quantiles.estimate(of))} {phrases.bounds(within, phrases.duration)}"

@@ -1,0 +1,102 @@
+"""The limits of a built-in metric, and which figures of a window each is about. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from modelway.analysis import findings, quantiles
+from modelway.analysis.findings import Finding
+from modelway.analysis.sequences import Share
+from modelway.analysis.window import Window
+from modelway.api.analysis import LATENCIES, Metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One limit of a metric."""
+
+    builtin: str
+    value: float
+    """In the unit of the figure, or percent."""
+    is_relative: bool
+    """Whether it compares the candidate with stable; then `value` is a percentage."""
+
+
+def limits(metric: Metric) -> tuple[Limit, ...]:
+    """All limits of a built-in metric."""
+    absolute = (metric.max, metric.min)
+    relative = (metric.max_increase_percent, metric.max_decrease_percent)
+    return tuple(
+        Limit(builtin=metric.builtin or "", value=value, is_relative=values is relative)
+        for values in (absolute, relative)
+        for value in values
+        if value is not None
+    )
+
+
+def finding(limit: Limit, window: Window, level: float) -> Finding | None:
+    """What the window says about a limit; None where there is nothing to compare with."""
+    return _FINDINGS[limit.builtin](limit, window, level)
+
+
+def _errors(limit: Limit, window: Window, level: float) -> Finding:
+    own = _share(window.candidate.errors, window.candidate.requests)
+    if not limit.is_relative:
+        return findings.share(own, limit.value, level, noun="requests")
+    stable = _share(window.stable.errors, window.stable.requests)
+    return findings.increase(own, stable, limit.value, level, noun="requests")
+
+
+def _latency(limit: Limit, window: Window, level: float) -> Finding:
+    own = quantiles.durations(window.candidate.latency, LATENCIES[limit.builtin])
+    if not limit.is_relative:
+        return findings.latency(own, limit.value, level)
+    stable = quantiles.durations(window.stable.latency, LATENCIES[limit.builtin])
+    return findings.slowdown(own, stable, limit.value, level)
+
+
+def _throughput(limit: Limit, window: Window, level: float) -> Finding | None:
+    weight, answered = window.weight / 100, window.candidate.answered
+    if weight <= 0 or window.seconds <= 0 or (limit.is_relative and weight >= 1):
+        return None
+    if not limit.is_relative:
+        return findings.throughput(answered, limit.value, level, weight=weight, seconds=window.seconds)
+    of = Share(answered, answered + window.stable.answered)
+    return findings.decrease(of, limit.value, level, weight=weight, seconds=window.seconds)
+
+
+def _disagreement(limit: Limit, window: Window, level: float) -> Finding | None:
+    pairs = window.pairs
+    own = _share(pairs.disagreements, pairs.pairs)
+    baseline = _share(pairs.baseline_disagreements, pairs.baseline_pairs)
+    if not limit.is_relative and not window.has_baseline:
+        return findings.share(own, limit.value, level, noun="pairs of answers")
+    if not window.has_baseline:
+        return None
+    if limit.is_relative:
+        return findings.increase(own, baseline, limit.value, level, noun="pairs of answers")
+    return findings.excess(own, baseline, limit.value, level, noun="pairs of answers")
+
+
+def _failures(limit: Limit, window: Window, level: float) -> Finding | None:
+    pairs = window.pairs
+    if limit.is_relative:
+        return None
+    own = Share(pairs.candidate_failures, pairs.pairs + pairs.candidate_failures)
+    return findings.share(own, limit.value, level, noun="mirrored requests")
+
+
+def _share(events: int, trials: int) -> Share:
+    """Of counts that are read one after the other; an event is never without its trial."""
+    return Share(min(events, trials), trials)
+
+
+_FINDINGS: Mapping[str, Callable[[Limit, Window, float], Finding | None]] = MappingProxyType(
+    {
+        "ErrorRate": _errors,
+        "Throughput": _throughput,
+        "Disagreement": _disagreement,
+        "CandidateFailures": _failures,
+        **dict.fromkeys(LATENCIES, _latency),
+    }
+)
