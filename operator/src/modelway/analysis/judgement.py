@@ -122,7 +122,7 @@ def _undecided(finding: Finding, own: Samples, seconds: float) -> tuple[Verdict,
         return Verdict.INCONCLUSIVE, said, 0
     more = math.ceil(own.count * (1 / finding.progress - 1))
     wait = _wait(own.seconds(more, seconds))
-    return Verdict.INCONCLUSIVE, f"{said}; about {phrases.count(more, own.noun)} more{wait}", more
+    return Verdict.INCONCLUSIVE, f"{said}; {phrases.about(more, own.noun)} more{wait}", more
 
 
 def _wait(seconds: float) -> str:

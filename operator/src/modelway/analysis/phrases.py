@@ -50,6 +50,11 @@ def count(amount: float, noun: str) -> str:
     return f"{amount:,.0f} {noun.removesuffix('s') if amount == 1 else noun}"
 
 
+def about(amount: float, noun: str) -> str:
+    """The same in round numbers: `about 2,800 requests`."""
+    return f"about {count(float(f'{amount:.2g}'), noun)}"
+
+
 def bounds(within: Interval, say: Callable[[float], str]) -> str:
     """`[2 %, 4.6 %]`."""
     low, high = ("no bound" if bound is None else say(bound) for bound in within)

@@ -109,6 +109,7 @@ def _slower(slow: Durations, fast: Durations, proof: float) -> int | None:
     """
     start = max(0, _first(len(fast.buckets), lambda place: fast.below(place) > _NOTHING) - 1)
     missing, least = proof - sequences.FLOOR, math.inf
+    anyway = slow.above(len(slow.buckets))
     reached = _first(len(slow.buckets), lambda place: slow.above(place) < missing)
     for place in range(start, len(fast.buckets)):
         while reached < len(slow.buckets) and slow.above(reached) >= missing:
@@ -117,9 +118,9 @@ def _slower(slow: Durations, fast: Durations, proof: float) -> int | None:
             return None
         least = min(least, slow.buckets[reached - 1] - 1 - fast.buckets[place])
         missing = proof - fast.below(place + 1)
-        if missing <= sequences.FLOOR:
+        if missing <= anyway:
             return int(least)
-    # Nothing is known against fast's quantile being longer than anything seen.
+    # Nothing speaks against fast's quantile being longer than anything seen.
     return None
 
 

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Self
+
+from pydantic.alias_generators import to_camel
 
 from modelway.analysis.figures import Answer, Pairs, Sums
 from modelway.api.analysis import Metric
@@ -68,7 +70,7 @@ class Window:
             "stable": _sums_to_json(self.stable),
             "seconds": self.seconds,
             "weight": self.weight,
-            "pairs": asdict(self.pairs),
+            "pairs": {to_camel(name): count for name, count in asdict(self.pairs).items()},
             "hasBaseline": self.has_baseline,
             "tallies": {name: tally.to_json() for name, tally in self.tallies.items()},
         }
@@ -81,7 +83,7 @@ class Window:
             stable=_sums_from_json(kept["stable"]),
             seconds=kept["seconds"],
             weight=kept["weight"],
-            pairs=Pairs(**kept["pairs"]),
+            pairs=Pairs(**{item.name: kept["pairs"][to_camel(item.name)] for item in fields(Pairs)}),
             has_baseline=kept["hasBaseline"],
             tallies=MappingProxyType({name: Tally.from_json(tally) for name, tally in kept["tallies"].items()}),
         )
