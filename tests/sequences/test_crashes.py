@@ -77,7 +77,30 @@ def undoing(world: World) -> None:
     world.run_for(120)
 
 
+def evidence(world: World) -> None:
+    world.callers.rate = 100
+    world.run_for(30)
+    promotion(world)
+
+
+def harm(world: World) -> None:
+    world.script("v2", errors=0.2)
+    world.callers.rate = 100
+    upgrade(world, "v2")
+    world.run_to_phase("RolledBack")
+    world.run_for(120)
+
+
+def harm_at_last(world: World) -> None:
+    evidence(world)
+    world.script("v2", errors=0.5)
+    world.run_to_phase("RolledBack")
+    world.run_for(120)
+
+
 ONE_STEP = models.canary({"weight": 50, "hold": "20s"}, bake="0s")
+
+JUDGED = ONE_STEP | {"analysis": {"metrics": [{"name": "errors", "builtin": "ErrorRate", "max": 0.01}]}, "bake": "10m"}
 
 STORIES = {
     "first-install": Story(first_install),
@@ -89,6 +112,9 @@ STORIES = {
     "abort": Story(abortion, SHORT),
     "supersede": Story(supersession, ONE_STEP),
     "undo": Story(undoing, ONE_STEP),
+    "evidence": Story(evidence, JUDGED),
+    "harm": Story(harm, JUDGED),
+    "harm-in-bake": Story(harm_at_last, JUDGED),
     "autoscaled": Story(
         promotion, ONE_STEP, fields={"replicas": None, "autoscaling": {"minReplicas": 2, "maxReplicas": 4}}
     ),

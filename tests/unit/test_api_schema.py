@@ -74,7 +74,7 @@ DEFAULTS = {
     "spec.rollout.shadow.percent": 20,
     "spec.rollout.shadow.maxRequestsPerSecond": 20,
     "spec.rollout.shadow.baselinePercent": 10,
-    "spec.rollout.shadow.tolerance": 1e-06,
+    "spec.rollout.shadow.tolerance": 0.001,
     "spec.rollout.shadow.redact": False,
     "spec.traffic.paths": "Model",
     "spec.revisionHistoryLimit": 10,

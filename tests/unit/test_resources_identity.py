@@ -79,6 +79,57 @@ MAKES_A_REVISION: dict[str, tuple[Manifest, Any, Any]] = {
     "runtime.template": ({}, {"spec": {"nodeSelector": {"disk": "ssd"}}}, {"spec": {"nodeSelector": {"disk": "hdd"}}}),
 }
 
+SHADOWED: Manifest = {
+    "rollout": {
+        "strategy": "Canary",
+        "shadow": {},
+        "analysis": {"metrics": [{"name": "errors", "builtin": "ErrorRate", "max": 0.5}]},
+    }
+}
+ANALYSIS: dict[str, tuple[Any, Any]] = {
+    "confidencePercent": (95, 99),
+    "interval": ("30s", "1m"),
+    "minSamples": (500, 100),
+    "decision": ("NoHarm", "Evidence"),
+    "holdDeadline": ("1h", "2h"),
+    "onUndecided": ("Hold", "Abort"),
+}
+SHADOW: dict[str, tuple[Any, Any]] = {
+    "percent": (20, 50),
+    "maxRequestsPerSecond": (20, 50),
+    "baselinePercent": (10, 0),
+    "tolerance": (0.001, 0.5),
+    "redact": (False, True),
+}
+
+
+def judged(metric: Manifest) -> Manifest:
+    """A context with one metric."""
+    return {"rollout": {"strategy": "Canary", "shadow": {}, "analysis": {"metrics": [metric]}}}
+
+
+ERRORS = judged({"name": "errors", "builtin": "ErrorRate", "max": 0.5})
+RATE = judged({"name": "rate", "builtin": "Throughput", "min": 1})
+QUERY = judged({"name": "score", "prometheus": {"address": "http://p", "query": "up"}, "max": 1})
+CALL = judged({"name": "judge", "web": {"url": "http://j"}})
+ALERT = judged({"name": "alert", "alertmanager": {"address": "http://a", "matchers": ["a=b"]}})
+METRIC: dict[str, tuple[Manifest, Any, Any]] = {
+    "name": (ERRORS, "errors", "faults"),
+    "builtin": (ERRORS, "ErrorRate", "Disagreement"),
+    "max": (ERRORS, 0.5, 0.25),
+    "min": (RATE, 1, 2),
+    "maxIncreasePercent": (ERRORS, 10, 20),
+    "maxDecreasePercent": (RATE, 10, 20),
+    "failureLimit": (QUERY, 1, 2),
+    "dryRun": (ERRORS, False, True),
+    "prometheus.address": (QUERY, "http://p", "http://q"),
+    "prometheus.query": (QUERY, "up", "down"),
+    "web.url": (CALL, "http://j", "http://k"),
+    "web.field": (CALL, "value", "score"),
+    "alertmanager.address": (ALERT, "http://a", "http://b"),
+    "alertmanager.matchers": (ALERT, ["a=b"], ["a=c"]),
+}
+
 MAKES_NONE: dict[str, tuple[Manifest, Any, Any]] = {
     "replicas": ({}, 1, 0),
     "autoscaling.minReplicas": ({"autoscaling": {"maxReplicas": 9}}, 1, 2),
@@ -104,6 +155,9 @@ MAKES_NONE: dict[str, tuple[Manifest, Any, Any]] = {
     "rollout.paused": ({}, False, True),
     "rollout.readyWhen": ({}, "Promoted", "Serving"),
     "rollout.coarseWeights": ({}, "Refuse", "Allow"),
+    **{f"rollout.analysis.{name}": (CANARY, *values) for name, values in ANALYSIS.items()},
+    **{f"rollout.analysis.metrics[].{name}": found for name, found in METRIC.items()},
+    **{f"rollout.shadow.{name}": (SHADOWED, *values) for name, values in SHADOW.items()},
     "traffic.parentRefs[].group": (GATEWAY, "gateway.networking.k8s.io", "example.com"),
     "traffic.parentRefs[].kind": (GATEWAY, "Gateway", "Mesh"),
     "traffic.parentRefs[].namespace": (GATEWAY, "a", "b"),

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelway import kinds, names
+from modelway.analysis.figures import Readings
 from modelway.api import ModelDeploymentSpec, Rollout, RuntimeSpec
 from modelway.cluster.snapshot import Snapshot
 from modelway.kinds import Kind, Manifest
@@ -29,7 +30,9 @@ from modelway.resources import workload
 from modelway.resources.pod import MODEL_CONTAINER
 
 
-def observe(snapshot: Snapshot, *, now: datetime, epoch: int, features: Features) -> Observed:
+def observe(
+    snapshot: Snapshot, *, now: datetime, epoch: int, features: Features, readings: Readings | None = None
+) -> Observed:
     """The snapshot of one ModelDeployment (which must exist) as the planner reads it."""
     assert snapshot.owner is not None
     manifest = snapshot.owner
@@ -55,6 +58,7 @@ def observe(snapshot: Snapshot, *, now: datetime, epoch: int, features: Features
         plans=plans,
         planned=_planned(plans.get(remembered.rollout.id)) if remembered.rollout else None,
         strangers=tuple(_strangers(children, own, name)),
+        readings=readings,
     )
 
 
@@ -185,7 +189,14 @@ def _pod(manifest: Manifest) -> Pod:
         unschedulable=scheduled.get("message", "") if is_refused else "",
         containers=containers,
         ends_at=_ends_at(manifest),
+        ip=status.get("podIP", ""),
+        created_at=_time(manifest["metadata"].get("creationTimestamp")),
+        ready_changed_at=_time(_condition(conditions, "Ready").get("lastTransitionTime")),
     )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _ends_at(manifest: Manifest) -> datetime | None:
@@ -212,7 +223,12 @@ def _container(raw: Manifest, *, is_init: bool) -> Container:
 
 
 def _ended(raw: Mapping[str, Any]) -> Ended:
-    return Ended(reason=raw.get("reason", ""), exit_code=raw.get("exitCode", 0), message=raw.get("message", ""))
+    return Ended(
+        reason=raw.get("reason", ""),
+        exit_code=raw.get("exitCode", 0),
+        message=raw.get("message", ""),
+        at=_time(raw.get("finishedAt")),
+    )
 
 
 def _runtimes(manifests: Iterable[Manifest]) -> Iterable[Runtime]:

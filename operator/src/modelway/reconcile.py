@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from modelway import kinds
+from modelway.analysis.figures import Readings
+from modelway.analysis.inquiry import Inquiry
 from modelway.cluster.api import AlreadyExists, Api, ApiError, Forbidden, Invalid
 from modelway.cluster.snapshot import Key, Snapshot
 from modelway.kinds import Kind, Manifest
@@ -37,6 +39,28 @@ class Store(Protocol):
     def forget(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Drop an object that was deleted."""
         ...
+
+
+class Asker(Protocol):
+    """Who reads figures and asks providers, beside the passes."""
+
+    def ask(self, key: Key, inquiry: Inquiry | None) -> None:
+        """From now on ask this about that ModelDeployment, and nothing else."""
+        ...
+
+    def readings(self, key: Key) -> Readings | None:
+        """What was read last."""
+        ...
+
+
+class Nobody:
+    """Asks nothing and knows nothing."""
+
+    def ask(self, key: Key, inquiry: Inquiry | None) -> None:
+        """Nothing is asked."""
+
+    def readings(self, key: Key) -> Readings | None:
+        """Nothing was read."""
 
 
 class Recorder(Protocol):
@@ -76,6 +100,7 @@ class Reconciler:
         settings: Settings,
         events: Recorder,
         applied: Callable[[str], None] = _ignore,
+        asker: Asker | None = None,
     ) -> None:
         self._api = api
         self._cache = cache
@@ -83,6 +108,7 @@ class Reconciler:
         self._features = Features(gateway=settings.gateway, runtime_image=settings.runtime_image)
         self._events = events
         self._applied = applied
+        self._asker = asker or Nobody()
 
     async def reconcile(self, key: Key, epoch: int) -> datetime | None:
         """One pass. Answers when to come back by clock, None when only events matter.
@@ -91,11 +117,15 @@ class Reconciler:
         """
         snapshot = self._cache.snapshot(key)
         if snapshot.owner is None:
+            self._asker.ask(key, None)
             return None
-        observed = observe(snapshot, now=self._clock(), epoch=epoch, features=self._features)
+        readings = self._asker.readings(key)
+        observed = observe(snapshot, now=self._clock(), epoch=epoch, features=self._features, readings=readings)
         if observed.owner.is_deleting:
+            self._asker.ask(key, None)
             return None
         decision = plan(observed)
+        self._asker.ask(key, decision.inquiry)
         owner = await self._write_intent(snapshot.owner, observed, decision)
         trouble = await self._apply(observed, decision.actions)
         await self._write(owner, status(observed, decision, trouble))

@@ -9,6 +9,7 @@ from modelway.cluster.api import ApiError
 from modelway.cluster.snapshot import Key
 from modelway.reconcile import Reconciler
 from modelway.settings import Settings
+from simulation.asker import Asker
 from simulation.clock import Clock
 from simulation.recorder import Recorder
 from simulation.server import Server
@@ -25,7 +26,15 @@ class Process:
     """Knows nothing but what it reads; a new one takes over when it dies."""
 
     def __init__(
-        self, store: Store, server: Server, clock: Clock, recorder: Recorder, *, has_gateway: bool, epoch: int
+        self,
+        store: Store,
+        server: Server,
+        clock: Clock,
+        recorder: Recorder,
+        asker: Asker,
+        *,
+        has_gateway: bool,
+        epoch: int,
     ) -> None:
         self.view = View(store, clock, has_gateway=has_gateway)
         self._clock = clock
@@ -36,7 +45,9 @@ class Process:
             clock=clock,
             settings=Settings(gateway=has_gateway, runtime_image="localhost/modelway-runtime:0.1.0"),
             events=recorder,
+            asker=asker,
         )
+        self.asker = asker
         self._queue: set[Key] = set(self.view.cache.keys())
         self._wakes: dict[Key, datetime] = {}
         self._failures: dict[Key, int] = {}
@@ -48,8 +59,15 @@ class Process:
         self._queue |= keys
 
     def next_due(self) -> datetime | None:
-        """When the next pass is due by the clock."""
-        return min(self._wakes.values(), default=None)
+        """When the next pass is due by the clock, or the next figures are."""
+        asked = self.asker.next_due()
+        return min((*self._wakes.values(), *((asked,) if asked else ())), default=None)
+
+    def read(self) -> bool:
+        """Read the figures that are due. False: none are."""
+        touched = self.asker.step()
+        self._queue |= touched
+        return bool(touched)
 
     def reconcile(self, order: random.Random | None) -> bool:
         """One pass over one object that is due. False: none is."""

@@ -139,6 +139,7 @@ class Run:
             "conditions": [_condition(before, kind, *found, now) for kind, found in shown.items()],
         }
         if scheduled:
+            status["podIP"] = before.get("podIP") or "10.0.0.1"
             status["initContainerStatuses"] = [self.fetch.status(is_init=True)]
             status["containerStatuses"] = [self.model.status(is_init=False)]
         return status

@@ -31,6 +31,10 @@ class Script:
     """Digest of the bytes behind the URI; by default made from the URI."""
     ends: float = 2
     """Seconds from SIGTERM to the end."""
+    errors: float = 0.0
+    """Share of the requests that fail."""
+    latency: float = 0.02
+    """Median duration of a request in seconds."""
 
 
 HEALTHY = Script()

@@ -11,6 +11,8 @@ from modelway import kinds, names
 from modelway.kinds import Kind, Manifest
 from simulation import models
 from simulation.actors import Autoscaler, GarbageCollector, Gateway
+from simulation.asker import Asker, Provider
+from simulation.callers import Callers
 from simulation.clock import Clock
 from simulation.kubelet import Kubelet
 from simulation.narrator import Narrator
@@ -49,6 +51,9 @@ class World:
         self.autoscaler = Autoscaler(self.store, self.clock)
         self.gateway = Gateway(self.store, self.clock)
         self.garbage = GarbageCollector(self.store, self.clock)
+        self.callers = Callers(self.store, self.clock, self.gateway, self.scripts)
+        self.providers: dict[str, Provider] = {}
+        """Answers of Prometheus and the like, by name of the metric."""
         self.actors: list[Actor] = [self.workloads, self.kubelet, self.autoscaler, self.garbage]
         if has_gateway:
             self.actors.append(self.gateway)
@@ -267,6 +272,7 @@ class World:
             self.server,
             self.clock,
             self.recorder,
+            Asker(self.store, self.clock, self.callers, self.providers),
             has_gateway=self._has_gateway,
             epoch=self._epoch,
         )
@@ -292,12 +298,16 @@ class World:
         return True
 
     def _move(self) -> bool:
-        movers = [*(partial(self._act, actor) for actor in self.actors), self._deliver, self._reconcile]
+        self.callers.step()
+        movers = [*(partial(self._act, actor) for actor in self.actors), self._deliver, self._read, self._reconcile]
         if self._order:
             self._order.shuffle(movers)
             return any(move() for move in movers)
-        acted = [move() for move in movers[:-2]]
-        return any(acted) or self._deliver() or self._reconcile()
+        acted = [move() for move in movers[:-3]]
+        return any(acted) or self._deliver() or self._read() or self._reconcile()
+
+    def _read(self) -> bool:
+        return self.process.read()
 
     def _act(self, actor: Actor) -> bool:
         """Let an actor act, unless it has just said that it has nothing to do and nothing has happened since."""

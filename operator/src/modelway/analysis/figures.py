@@ -9,12 +9,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from types import MappingProxyType
 
 RATIO = 1.05
 """Upper bound of a bucket, divided by the one below."""
-
-NO_LATENCY: Mapping[int, int] = MappingProxyType({})
 
 
 def bucket(seconds: float) -> int:
@@ -34,7 +31,7 @@ class Sums:
 
     requests: int = 0
     errors: int = 0
-    latency: Mapping[int, int] = field(default_factory=lambda: NO_LATENCY)
+    latency: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def answered(self) -> int:
@@ -45,7 +42,7 @@ class Sums:
         return Sums(
             requests=self.requests + other.requests,
             errors=self.errors + other.errors,
-            latency=MappingProxyType(dict(Counter(self.latency) + Counter(other.latency))),
+            latency=dict(Counter(self.latency) + Counter(other.latency)),
         )
 
     def since(self, earlier: "Sums") -> "Sums":
@@ -53,7 +50,7 @@ class Sums:
         return Sums(
             requests=max(0, self.requests - earlier.requests),
             errors=max(0, self.errors - earlier.errors),
-            latency=MappingProxyType(dict(Counter(self.latency) - Counter(earlier.latency))),
+            latency=dict(Counter(self.latency) - Counter(earlier.latency)),
         )
 
 
@@ -78,6 +75,10 @@ class Pairs:
         )
 
 
+NOTHING = Sums()
+NO_PAIRS = Pairs()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What one process said about itself: everything is counted since it started."""
@@ -90,8 +91,8 @@ class Reading:
     state: str = ""
     """`Loading`, `Warming`, `Validating`, `Ready` or `Draining`; empty where it did not say."""
     uptime_seconds: float = 0.0
-    sums: Sums = Sums()
-    pairs: Pairs = Pairs()
+    sums: Sums = NOTHING
+    pairs: Pairs = NO_PAIRS
     examples: tuple[Mapping[str, str], ...] = ()
     """Answers that differed, as the comparator kept them."""
 

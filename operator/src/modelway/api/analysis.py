@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, WithJsonSchema
 
 from modelway.api.rules import Rule, Struct
 from modelway.api.scalars import Between, Label, matching
@@ -15,7 +15,12 @@ _ADDRESS = matching(
 
 Address = Annotated[str, StringConstraints(min_length=1, max_length=512), _ADDRESS]
 
-Bound = Annotated[float, Field(ge=-1e15, le=1e15)]
+_LARGEST: Final = 1_000_000_000_000_000
+Bound = Annotated[
+    float,
+    Field(ge=-_LARGEST, le=_LARGEST),
+    WithJsonSchema({"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST}),
+]
 
 LATENCIES: Final = {"LatencyP50": 0.5, "LatencyP95": 0.95, "LatencyP99": 0.99}
 """The latency metrics, and the quantile that each is about."""
@@ -211,7 +216,7 @@ class Shadow(Struct):
     """Most mirrored requests per second; more are dropped and counted."""
     baseline_percent: Annotated[int, Field(ge=0, le=100)] = 10
     """Percent of them that stable answers twice, so that a model that is not deterministic is not blamed."""
-    tolerance: Annotated[float, Field(ge=0, le=1)] = 1e-6
+    tolerance: Annotated[float, Field(ge=0, le=1)] = 0.001
     """How far numbers may differ, relative to the larger one."""
     redact: bool = False
     """Leaves answers out of the examples of disagreement."""

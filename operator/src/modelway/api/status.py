@@ -172,6 +172,67 @@ class LastCommand(Part):
     """When it was seen."""
 
 
+class MetricStatus(Part):
+    """The verdict on one metric."""
+
+    name: Short
+    """Name of the metric."""
+    verdict: Short | None = None
+    """`Pass`, `Fail`, `Inconclusive`, `InsufficientSamples`, `NoData` or `ProviderError`."""
+    message: Long | None = None
+    """The estimate, its interval, the limit and the samples in a sentence, or what is missing."""
+    estimate: float | None = None
+    """What the figure probably is."""
+    low: float | None = None
+    """Lower end of its confidence interval."""
+    high: float | None = None
+    """Upper end of its confidence interval."""
+    limit: float | None = None
+    """The limit that it is held against."""
+    samples: Count | None = None
+    """Requests, pairs or answers that it is based on; of two revisions the smaller number."""
+    needed: Count | None = None
+    """Samples that are still needed before it can pass."""
+    dry_run: bool | None = None
+    """Whether it is without consequence."""
+
+
+class Disagreement(Part):
+    """Two answers to one request that differ."""
+
+    id: Short | None = None
+    """Id of the request."""
+    output: Short | None = None
+    """Output that differs."""
+    kind: Short | None = None
+    """How: `class`, `number`, `vector`, `text` or `schema`."""
+    stable: Long | None = None
+    """What stable answered."""
+    candidate: Long | None = None
+    """What the candidate answered."""
+
+
+class AnalysisStatus(Part):
+    """The evidence of the present step, or of the last one that was judged."""
+
+    step: Count | None = None
+    """Index of the step, from 0; the number of steps for the bake."""
+    verdict: Short | None = None
+    """The worst verdict of all metrics that count."""
+    message: Long | None = None
+    """Why, in a sentence."""
+    since: Time | None = None
+    """When the step's traffic had settled; only what came later counts."""
+    decided_at: Time | None = None
+    """When the step was decided. Absent: it is not."""
+    metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=16)] = ()
+    """The verdicts, metric by metric."""
+    examples: Annotated[tuple[Disagreement, ...], Field(max_length=10)] = ()
+    """Answers that differed."""
+    silent: Annotated[tuple[Short, ...], Field(max_length=80)] = ()
+    """Pods that gave no figures when they were read last."""
+
+
 class RolloutStatus(Part):
     """The rollout under way, or the last one."""
 
@@ -190,7 +251,7 @@ class RolloutStatus(Part):
     plan: Short | None = None
     """ConfigMap that holds the rollout's spec as it was when it began."""
     source: Short | None = None
-    """What asked for it: `Spec`, `Retry`, `Undo` or `Refresh`."""
+    """What asked for it: `Spec`, `Retry`, `Undo`, `Refresh` or, where the bake of the former one failed, `Bake`."""
     attempt: Count | None = None
     """How often this revision has been tried."""
     retry_at: Time | None = None
@@ -213,8 +274,8 @@ class RolloutStatus(Part):
     step_name: Short | None = None
     """Name of the step."""
     step_state: Short | None = None
-    """Where within the step it is: `Scaling`, `Loading`, `Routing`, `Verifying`, `Settling`, `Holding`,
-    `Promoting` or `RollingBack`."""
+    """Where within the step it is: `Scaling`, `Loading`, `Warming`, `Validating`, `Routing`, `Verifying`, `Settling`,
+    `Holding`, `Analyzing`, `Promoting` or `RollingBack`."""
     step_started_at: Time | None = None
     """When the step began."""
     settled_at: Time | None = None
@@ -235,6 +296,8 @@ class RolloutStatus(Part):
     """When that number last rose, or a step began."""
     base_replicas: Count | None = None
     """Pods that stable had when the rollout began."""
+    analysis: AnalysisStatus | None = None
+    """The evidence of the present step, or of the last one that was judged."""
     last_command: LastCommand | None = None
     """The last command that was seen, and what came of it."""
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from modelway.api import durations
 from modelway.api.rollout import Step
-from modelway.api.status import Condition, Revision, RolloutStatus, TrafficShare
+from modelway.api.status import AnalysisStatus, Condition, Revision, RolloutStatus, TrafficShare
 from modelway.cli import advice
 from modelway.cli.objects import Model
 from modelway.cli.paint import PLAIN, Paint
@@ -68,6 +68,7 @@ def _rollout(model: Model, now: datetime, paint: Paint) -> Iterable[str]:
         yield from _steps(steps, rollout, now, paint)
     elif not rollout.finished_at and rollout.step_state:
         yield f"  {paint.strong('▶')} {rollout.step_state}"
+    yield from _evidence(rollout.analysis, paint)
     if rollout.retry_at:
         yield f"  next try in {_span(_moment(rollout.retry_at) - now)}"
     last = rollout.last_command
@@ -99,6 +100,24 @@ def _steps(steps: Sequence[Step], rollout: RolloutStatus, now: datetime, paint: 
             yield f"  · {line}"
     if current >= len(steps):
         yield f"  {paint.strong('▶ promotion')}  {paint.warn(rollout.step_state or '')}"
+
+
+def _evidence(analysis: AnalysisStatus | None, paint: Paint) -> Iterable[str]:
+    """The verdict on each metric, with its interval."""
+    if analysis is None:
+        return
+    width = max((len(metric.verdict or "") for metric in analysis.metrics), default=0)
+    for metric in analysis.metrics:
+        mark, tint = _VERDICTS.get(metric.verdict or "", ("…", Paint.warn))
+        note = " (dry run)" if metric.dry_run else ""
+        yield f"    {tint(paint, mark)} {metric.verdict or '':<{width}}  {metric.message or metric.name}{note}"
+    for example in analysis.examples[:3]:
+        yield paint.faint(
+            f"      {example.output or example.id}: stable {example.stable}, candidate {example.candidate}"
+        )
+
+
+_VERDICTS = {"Pass": ("✔", Paint.good), "Fail": ("✘", Paint.bad)}
 
 
 def _wish(step: Step) -> str:

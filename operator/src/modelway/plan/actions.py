@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from modelway.analysis.archive import NO_EVIDENCE, Archive
+from modelway.analysis.inquiry import Inquiry
+from modelway.analysis.verdicts import Judgement
 from modelway.kinds import Kind, Manifest
 from modelway.plan.record import Record
 from modelway.plan.trouble import Trouble
@@ -76,6 +79,7 @@ class Plan:
     actions: tuple[Action, ...] = ()
     wake: datetime | None = None
     hold_until: datetime | None = None
+    awaits_approval: bool = False
     desired: str = ""
     weight: int = 0
     counts: Counts = Counts()
@@ -83,4 +87,6 @@ class Plan:
     trouble: Trouble | None = None
     stable_trouble: Trouble | None = None
     traffic_trouble: Trouble | None = None
-    notes: tuple[str, ...] = ()
+    inquiry: Inquiry | None = None
+    archive: Archive = NO_EVIDENCE
+    judgements: tuple[Judgement, ...] = ()

@@ -13,7 +13,7 @@ from modelway.plan import capacity, counts, rollouts, weights
 from modelway.plan.actions import Action, Apply, Create, Delete, Scale
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Revision
-from modelway.plan.record import HISTORY_LIMIT, Source
+from modelway.plan.record import HISTORY_LIMIT, Outcome, Source
 from modelway.plan.scene import WAITING_STATES, Scene
 from modelway.plan.trouble import fetched_digest
 from modelway.resources import autoscaler, traffic, workload
@@ -33,6 +33,7 @@ def actions(scene: Scene, wanted: Wanted) -> tuple[Action, ...]:
         *(action for item in scene.observed.revisions for action in _lowered(scene, item)),
         *(action for item in scene.observed.revisions for action in _marked(scene, wanted, item)),
         *_adopted(scene),
+        *_evidence(scene),
         *_collected(scene, wanted),
     )
 
@@ -74,6 +75,16 @@ def _plan(scene: Scene) -> Iterator[Action]:
         spec = scene.spec.rollout.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         manifest = workload.plan(scene.parent, rollout.id, spec)
         yield Create(kind=kinds.CONFIG_MAP, manifest=manifest, note=f"keep the plan of rollout {rollout.id}")
+
+
+def _evidence(scene: Scene) -> Iterator[Action]:
+    """Last of all: what was counted may be counted again, traffic may not wait."""
+    archive = scene.archive
+    stored = scene.observed.plans.get(archive.rollout)
+    if stored is None or archive.is_empty or workload.evidence(stored) == archive.text():
+        return
+    manifest = _guarded(stored, _identified(stored, workload.with_evidence(stored, scene.parent, archive.text())))
+    yield Apply(kind=kinds.CONFIG_MAP, manifest=manifest, note=f"keep the evidence of rollout {archive.rollout}")
 
 
 def role(scene: Scene, revision: Revision) -> str:
@@ -245,6 +256,8 @@ def _adopted(scene: Scene) -> Iterator[Action]:
 
 def _outcome(scene: Scene, wanted: Wanted, revision: Revision) -> tuple[str, str]:
     last = scene.record.rollout
+    if last and last.against == revision.name and last.source is Source.BAKE:
+        return Outcome.FAILED, last.reason
     if last and last.against == revision.name and revision.outcome not in rollouts.DECLINED:
         return rollouts.UNDONE, "UserUndo"
     if last and last.revision == revision.name:

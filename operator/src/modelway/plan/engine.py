@@ -1,6 +1,8 @@
 """The step engine: one function for each state says where the rollout goes next. Pure.
 
-Scaling → Loading → Routing → Verifying → Settling → Holding → the next step, or Promoting; from anywhere RollingBack.
+Scaling → Loading → Warming → Validating → Routing → Verifying → Settling → Holding → Analyzing → the next step, or
+Promoting; from anywhere RollingBack. Loading, Warming and Validating differ for the eye alone: only the readiness of
+the pods ends them. Analyzing is the time after the hold in which the verdict is still open.
 Each function looks only at the scene, so that a pass after a crash goes on exactly where the last one was.
 """
 
@@ -8,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from modelway.analysis.verdicts import Verdict
 from modelway.plan import counts, rollouts, trouble, weights
-from modelway.plan.record import Outcome, Record, Rollout, StepState, Strategy
-from modelway.plan.scene import WAITING_STATES, Scene
+from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
+from modelway.plan.scene import JUDGED_STATES, WAITING_STATES, Scene
 from modelway.plan.trouble import Trouble
 
 
@@ -19,8 +22,8 @@ def advanced(scene: Scene) -> Record:
     rollout = scene.rollout
     if rollout is None or scene.candidate is None:
         return scene.record
-    rollout = _progressed(scene, _clocked(scene, rollout))
-    if scene.is_suspended or scene.is_paused:
+    rollout = _failed(scene, _progressed(scene, _clocked(scene, rollout)))
+    if scene.is_suspended or scene.at(rollout).is_paused:
         return replace(scene.record, rollout=rollout)
     scene = scene.at(_judged(scene, rollout))
     while (following := _STATES[_rollout(scene).state](scene)) is not None:
@@ -64,12 +67,27 @@ def _progressed(scene: Scene, rollout: Rollout) -> Rollout:
     return replace(rollout, high_water=ready, progress_at=scene.observed.now)
 
 
+def _failed(scene: Scene, rollout: Rollout) -> Rollout:
+    """Turned back where the evidence proves harm, also while a person has paused it."""
+    worst = scene.judgement
+    if worst is None or rollout.state not in JUDGED_STATES or rollout.is_full:
+        return rollout
+    if worst.verdict is Verdict.FAIL:
+        return rollouts.turned_back(rollout, Outcome.FAILED, "AnalysisFailed", worst.message)
+    if scene.on_undecided == "Abort" and worst.verdict is not Verdict.PASS:
+        message = f"There was no verdict within the holdDeadline: {worst.message}"
+        return rollouts.turned_back(rollout, Outcome.FAILED, "AnalysisFailed", message)
+    return rollout
+
+
 def _judged(scene: Scene, rollout: Rollout) -> Rollout:
     """Turned back where the candidate's pods condemn it, or where it makes no progress in time."""
     candidate = scene.candidate
     if scene.stable is None or rollout.state in (StepState.PROMOTING, StepState.ROLLING_BACK) or candidate is None:
         return rollout
     found = trouble.of_revision(candidate)
+    if found is None and rollout.strategy is not Strategy.RETURN:
+        found = trouble.unhealthy(candidate)
     if found and found.is_verdict:
         return rollouts.turned_back(rollout, Outcome.FAILED, found.reason, found.message)
     deadline = rollout.progress_at + scene.strategy.progress_deadline
@@ -108,7 +126,25 @@ def _has_capacity(scene: Scene) -> bool:
 
 
 def _loading(scene: Scene) -> Rollout | None:
-    return replace(_rollout(scene), state=StepState.ROUTING) if _has_capacity(scene) else None
+    rollout = _rollout(scene)
+    if _has_capacity(scene):
+        return replace(rollout, state=StepState.ROUTING)
+    told = _told(scene)
+    is_further = told is not None and WAITING_STATES.index(told) > WAITING_STATES.index(rollout.state)
+    return replace(rollout, state=told) if told and is_further else None
+
+
+_PREPARING = {"Loading": StepState.LOADING, "Warming": StepState.WARMING, "Validating": StepState.VALIDATING}
+
+
+def _told(scene: Scene) -> StepState | None:
+    """How far the candidate's pods have come, by their own account; None where none said."""
+    readings, candidate = scene.observed.readings, scene.candidate
+    if readings is None or candidate is None:
+        return None
+    waiting = {pod.name for pod in candidate.pods if not pod.is_ready}
+    said = {_PREPARING.get(reading.state) for reading in readings.pods if reading.pod in waiting}
+    return max((state for state in said if state), key=WAITING_STATES.index, default=None)
 
 
 def _routing(scene: Scene) -> Rollout | None:
@@ -154,12 +190,24 @@ def _holding(scene: Scene) -> Rollout | None:
     is_over = scene.observed.now >= hold_ends and (step.approval is None or rollout.is_approved)
     if not (is_over or rollout.is_approved or rollout.is_full):
         return None
+    if scene.analysis is not None and scene.judgements is None and not rollout.is_full:
+        return None
+    if not rollout.is_full and not _has_evidence(scene):
+        return replace(rollout, state=StepState.ANALYZING) if rollout.state is StepState.HOLDING else None
     if rollout.step + 1 < len(scene.steps):
         following = len(scene.steps) - 1 if rollout.is_full else rollout.step + 1
         return _step(scene, rollout, following)
     if not _is_routed(scene):
         return _routed_again(scene, rollout)
     return replace(rollout, state=StepState.PROMOTING, settled_at=None)
+
+
+def _has_evidence(scene: Scene) -> bool:
+    """Whether the analysis lets the step end."""
+    worst = scene.judgement
+    if worst is None or worst.verdict is Verdict.PASS:
+        return True
+    return scene.on_undecided == "Proceed"
 
 
 def _answers(scene: Scene) -> bool:
@@ -200,7 +248,8 @@ def _promoting(scene: Scene) -> Rollout | None:
 def _promoted(scene: Scene) -> Rollout:
     rollout = _rollout(scene)
     outcome = Outcome.FAST_PROMOTED if rollout.is_full else Outcome.PROMOTED
-    return replace(rollout, outcome=outcome, reason="", message="", finished_at=scene.observed.now)
+    cause = (rollout.reason, rollout.message) if rollout.source is Source.BAKE else ("", "")
+    return replace(rollout, outcome=outcome, reason=cause[0], message=cause[1], finished_at=scene.observed.now)
 
 
 def _rolling_back(scene: Scene) -> Rollout | None:
@@ -213,10 +262,13 @@ def _rolling_back(scene: Scene) -> Rollout | None:
 _STATES: dict[StepState, Callable[[Scene], Rollout | None]] = {
     StepState.SCALING: _scaling,
     StepState.LOADING: _loading,
+    StepState.WARMING: _loading,
+    StepState.VALIDATING: _loading,
     StepState.ROUTING: _routing,
     StepState.VERIFYING: _verifying,
     StepState.SETTLING: _settling,
     StepState.HOLDING: _holding,
+    StepState.ANALYZING: _holding,
     StepState.PROMOTING: _promoting,
     StepState.ROLLING_BACK: _rolling_back,
 }
@@ -240,6 +292,14 @@ def hold_until(scene: Scene) -> datetime | None:
     return until if until > scene.observed.now else None
 
 
+def awaits_approval(scene: Scene) -> bool:
+    """Whether the hold of the present step is over and only a person can end it."""
+    rollout = scene.rollout
+    if rollout is None or rollout.state is not StepState.HOLDING or scene.step.approval is None:
+        return False
+    return not rollout.is_approved and hold_until(scene) is None
+
+
 def wake(scene: Scene) -> datetime | None:
     """When to look again even if nothing happens."""
     now, rollout = scene.observed.now, scene.rollout
@@ -260,6 +320,7 @@ def _rollout_moments(scene: Scene, rollout: Rollout) -> list[datetime]:
         return [rollout.progress_at + strategy.progress_deadline]
     if rollout.state in (StepState.SETTLING, StepState.PROMOTING) and rollout.settled_at:
         return [rollout.settled_at + strategy.settle]
-    if rollout.state is StepState.HOLDING and rollout.hold_started_at:
-        return [rollout.hold_started_at + scene.step.hold]
+    if rollout.state in JUDGED_STATES and rollout.hold_started_at:
+        deadline = scene.analysis.hold_deadline if scene.analysis else scene.step.hold
+        return [rollout.hold_started_at + scene.step.hold, rollout.hold_started_at + deadline]
     return []

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from modelway import names
+from modelway.analysis.figures import Readings
 from modelway.api import ModelDeploymentSpec, RuntimeSpec
 from modelway.api import Rollout as RolloutSpec
 from modelway.kinds import Kind, Manifest
@@ -31,6 +32,7 @@ class Ended:
     reason: str
     exit_code: int
     message: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,10 @@ class Pod:
     is_started: bool
     unschedulable: str
     containers: tuple[Container, ...]
+    ip: str = ""
+    created_at: datetime | None = None
+    ready_changed_at: datetime | None = None
+    """When it became ready, or ceased to be, last."""
     ends_at: datetime | None = None
     """When its time to end is over; None while it is not terminating."""
 
@@ -193,6 +199,8 @@ class Observed:
     planned: RolloutSpec | None = None
     """`spec.rollout` as it was when the recorded rollout began; None while that is not stored."""
     strangers: tuple[Stranger, ...] = ()
+    readings: Readings | None = None
+    """What was read last for the inquiry of an earlier pass."""
 
     def revision(self, name: str) -> Revision | None:
         """The revision of that name, if it still exists."""

@@ -35,10 +35,11 @@ def _promote(scene: Scene, _: Wanted, __: Command) -> Effect:
     rollout = _active(scene)
     if rollout.state in (StepState.ROLLING_BACK, StepState.PROMOTING):
         return scene.record, f"The rollout is {rollout.state} already", ""
+    analysis = "; its analysis decides" if scene.analysis else ""
     return (
         replace(scene.record, rollout=replace(rollout, is_approved=True)),
         "",
-        f"Step {rollout.step + 1} is approved",
+        f"Step {rollout.step + 1} is approved{analysis}",
     )
 
 

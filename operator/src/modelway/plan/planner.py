@@ -9,7 +9,7 @@ actions    the writes that follow
 
 from dataclasses import replace
 
-from modelway.plan import births, children, counts, engine, orders, reach, rollouts, trouble
+from modelway.plan import births, children, counts, engine, orders, reach, rollouts, trial, trouble
 from modelway.plan.actions import Action, Counts, Plan
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Observed
@@ -31,10 +31,14 @@ def plan(observed: Observed) -> Plan:
     wanted = births.wanted(observed, record, parent)
     scene = Scene(observed=observed, spec=observed.spec, parent=parent, record=record)
     scene = replace(scene, record=orders.obeyed(scene, wanted))
-    wanted = replace(wanted, blocked=wanted.blocked or reach.blocked(scene, wanted))
+    reasons = (wanted.blocked, reach.blocked(scene, wanted), trial.blocked(scene, wanted.existing))
+    wanted = replace(wanted, blocked=next(filter(None, reasons), None))
     scene = replace(scene, record=rollouts.decided(scene, wanted))
+    scene = replace(scene, archive=trial.gathered(scene))
+    judged = replace(scene, judgements=trial.judged(scene))
+    scene = replace(judged, record=rollouts.baked(judged))
     scene = replace(scene, record=engine.advanced(scene))
-    scene = replace(scene, record=rollouts.retired(scene))
+    scene = replace(scene, record=rollouts.retired(scene), archive=trial.closed(judged, scene))
     return _decision(scene, wanted)
 
 
@@ -45,6 +49,7 @@ def _decision(scene: Scene, wanted: Wanted) -> Plan:
         actions=_actions(scene, wanted),
         wake=engine.wake(scene),
         hold_until=engine.hold_until(scene),
+        awaits_approval=engine.awaits_approval(scene),
         desired=wanted.name,
         weight=scene.weight_of(candidate) if candidate else 100,
         counts=Counts(
@@ -56,6 +61,9 @@ def _decision(scene: Scene, wanted: Wanted) -> Plan:
         trouble=trouble.of_revision(candidate) if candidate else None,
         stable_trouble=trouble.of_revision(stable) if stable else None,
         traffic_trouble=_traffic_trouble(scene),
+        inquiry=trial.inquiry(scene),
+        archive=scene.archive,
+        judgements=scene.judgements or (),
     )
 
 

@@ -27,6 +27,7 @@ class Source(StrEnum):
     SPEC = "Spec"
     RETRY = "Retry"
     UNDO = "Undo"
+    BAKE = "Bake"
 
 
 class StepState(StrEnum):
@@ -34,10 +35,13 @@ class StepState(StrEnum):
 
     SCALING = "Scaling"
     LOADING = "Loading"
+    WARMING = "Warming"
+    VALIDATING = "Validating"
     ROUTING = "Routing"
     VERIFYING = "Verifying"
     SETTLING = "Settling"
     HOLDING = "Holding"
+    ANALYZING = "Analyzing"
     PROMOTING = "Promoting"
     ROLLING_BACK = "RollingBack"
 

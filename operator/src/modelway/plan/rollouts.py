@@ -5,10 +5,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from modelway.analysis.verdicts import Verdict
+from modelway.plan import trouble
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Observed, Revision
 from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
 from modelway.plan.scene import Scene
+from modelway.plan.trouble import Trouble
 
 UNDONE = "Undone"
 """Outcome label of a revision that an undo left, while the spec still asks for it."""
@@ -143,9 +146,28 @@ def _hastened(scene: Scene, record: Record, target: Revision) -> Mapping[str, da
 def _strategy(scene: Scene, stable: Revision | None, source: Source) -> Strategy:
     if stable is None:
         return Strategy.INITIAL
-    if source is Source.UNDO:
+    if source in (Source.UNDO, Source.BAKE):
         return Strategy.RETURN
     return Strategy(scene.spec.rollout.strategy)
+
+
+def baked(scene: Scene) -> Record:
+    """Back to the former revision, which is still warm, where the promoted one proves harmful during its bake."""
+    last, promoted, record = scene.record.rollout, scene.baking, scene.record
+    found = _harm(scene, promoted) if promoted else None
+    former = scene.observed.revision(last.origin) if last else None
+    if last is None or former is None or found is None:
+        return record
+    back = started(scene, record, former, source=Source.BAKE, against=last.revision)
+    assert back.rollout is not None
+    return replace(back, rollout=replace(back.rollout, reason=found.reason, message=found.message))
+
+
+def _harm(scene: Scene, promoted: Revision) -> Trouble | None:
+    worst = scene.judgement
+    if worst is not None and worst.verdict is Verdict.FAIL:
+        return Trouble(reason="AnalysisFailed", message=worst.message)
+    return trouble.unhealthy(promoted)
 
 
 def turned_back(rollout: Rollout, outcome: Outcome, reason: str, message: str) -> Rollout:

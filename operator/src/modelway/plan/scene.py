@@ -3,15 +3,20 @@
 from dataclasses import dataclass, replace
 
 from modelway import names
+from modelway.analysis.archive import NO_EVIDENCE, Archive
+from modelway.analysis.verdicts import Judgement, combined
 from modelway.api import ModelDeploymentSpec, Step
 from modelway.api import Rollout as RolloutSpec
+from modelway.api.analysis import Analysis
 from modelway.plan import capacity
 from modelway.plan.observed import Observed, Revision
-from modelway.plan.record import Record, Rollout, StepState, Strategy
+from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
 from modelway.resources.metadata import Parent
 
 LAST = Step(weight=100)
-WAITING_STATES = (StepState.SCALING, StepState.LOADING)
+WAITING_STATES = (StepState.SCALING, StepState.LOADING, StepState.WARMING, StepState.VALIDATING)
+JUDGED_STATES = (StepState.HOLDING, StepState.ANALYZING)
+"""States in which evidence is gathered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +27,10 @@ class Scene:
     spec: ModelDeploymentSpec
     parent: Parent
     record: Record
+    archive: Archive = NO_EVIDENCE
+    """The evidence of the recorded rollout, with what was read last."""
+    judgements: tuple[Judgement, ...] | None = None
+    """What the present evidence amounts to, metric by metric; None where nothing counted when the pass began."""
 
     def at(self, rollout: Rollout) -> "Scene":
         """The same moment with the rollout moved on."""
@@ -57,6 +66,50 @@ class Scene:
         recorded = self.observed.record.rollout
         is_recorded = self.rollout is not None and recorded is not None and self.rollout.id == recorded.id
         return self.observed.planned if is_recorded and self.observed.planned else self.spec.rollout
+
+    @property
+    def recorded_strategy(self) -> RolloutSpec:
+        """`spec.rollout` as it was when the recorded rollout began, also after its end."""
+        last, recorded = self.record.rollout, self.observed.record.rollout
+        is_recorded = last is not None and recorded is not None and last.id == recorded.id
+        return self.observed.planned if is_recorded and self.observed.planned else self.spec.rollout
+
+    @property
+    def baking(self) -> Revision | None:
+        """The revision that was promoted last, while the one before it is still warm to go back to."""
+        last = self.record.rollout
+        if (
+            last is None
+            or last.is_active
+            or last.strategy is not Strategy.CANARY
+            or last.revision != self.record.stable
+        ):
+            return None
+        former, until = self.observed.revision(last.origin), self.record.retire_at.get(last.origin)
+        is_warm = former is not None and former.ready >= 1 and until is not None and self.observed.now < until
+        return self.stable if is_warm and last.outcome in (Outcome.PROMOTED, Outcome.FAST_PROMOTED) else None
+
+    @property
+    def analysis(self) -> Analysis | None:
+        """What the rollout under way is judged by; None where nothing is."""
+        rollout = self.rollout
+        if rollout is None or rollout.strategy is not Strategy.CANARY or not self.strategy.analysis:
+            return None
+        return self.strategy.analysis if self.strategy.analysis.metrics else None
+
+    @property
+    def on_undecided(self) -> str | None:
+        """What becomes of a step that has no verdict by now; None before its deadline."""
+        rollout, analysis = self.rollout, self.analysis
+        if rollout is None or analysis is None or rollout.hold_started_at is None:
+            return None
+        is_due = self.observed.now >= rollout.hold_started_at + analysis.hold_deadline
+        return analysis.on_undecided if is_due else None
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """The worst of the judgements that count."""
+        return combined(self.judgements or ())
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -98,7 +151,7 @@ class Scene:
     def is_paused(self) -> bool:
         """Whether a person stopped the rollout, by spec or by command; on its way back nothing stops it."""
         rollout = self.rollout
-        if rollout is None or rollout.state is StepState.ROLLING_BACK:
+        if rollout is None or rollout.state is StepState.ROLLING_BACK or rollout.source is Source.BAKE:
             return False
         return self.spec.rollout.paused or rollout.is_paused_by_command
 

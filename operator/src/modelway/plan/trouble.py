@@ -8,11 +8,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from modelway.api import reasons
 from modelway.plan.observed import Container, Pod, Revision
 from modelway.plan.quotes import quoted
+from modelway.resources.pod import MODEL_CONTAINER
 
 CRASH_LIMIT = 3
 OUT_OF_MEMORY_LIMIT = 2
@@ -65,6 +67,35 @@ def _trouble(reason: str, pod: Pod, message: str) -> Trouble:
         reason=reason, message=quoted(f"Pod {pod.name}: {message}" if message.strip() else f"Pod {pod.name}")
     )
 
+
+FLIP = timedelta(seconds=2), timedelta(seconds=10)
+"""How long before and after the end of its container the kubelet may say that a pod ceased to be ready."""
+
+
+def unhealthy(revision: Revision) -> Trouble | None:
+    """A container that had been ready ended; about pods that are deleted, evicted or lost it says nothing."""
+    for pod in revision.pods:
+        for container in pod.containers:
+            if not pod.is_terminating and container.name == MODEL_CONTAINER and _ended_in_service(pod, container):
+                assert container.ended is not None
+                cause = container.ended.message or container.ended.reason
+                text = f"{container.name} was ready and ended with exit code {container.ended.exit_code}: {cause}"
+                return _trouble("CandidateUnhealthy", pod, text)
+    return None
+
+
+def _ended_in_service(pod: Pod, container: Container) -> bool:
+    """Whether the pod ceased to be ready when its container ended; one that fails before it is ready never was."""
+    ended, changed, created = container.ended, pod.ready_changed_at, pod.created_at
+    if pod.is_ready or ended is None or ended.at is None or changed is None or created is None:
+        return False
+    is_lost = ended.exit_code == _UNKNOWN_CODE and ended.reason in _UNKNOWN_REASONS
+    return not is_lost and ended.at - FLIP[0] <= changed <= ended.at + FLIP[1] and changed > created + FLIP[0]
+
+
+_UNKNOWN_CODE = 255
+_UNKNOWN_REASONS = ("Unknown", "ContainerStatusUnknown")
+"""What the kubelet writes where it lost a container, as after a restart of its node."""
 
 IMAGE_REASONS = {
     "ErrImagePull",

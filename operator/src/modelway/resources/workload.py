@@ -8,6 +8,8 @@ from modelway.api import Validation
 from modelway.kinds import Manifest
 from modelway.resources.metadata import Parent, child
 
+EVIDENCE = "evidence.json"
+
 
 def deployment(controller_revision: Manifest, parent: Parent, role: str) -> Manifest:
     """A revision's Deployment without its count, which is only ever set through the scale subresource."""
@@ -56,6 +58,17 @@ def plan(parent: Parent, rollout_id: int, spec: Manifest) -> Manifest:
     return child(kinds.CONFIG_MAP, parent, names.rollout(parent.name, rollout_id), labels=labels) | {
         "data": {"rollout.json": text}
     }
+
+
+def evidence(plan: Manifest) -> str:
+    """The evidence kept beside a rollout's plan; empty where there is none."""
+    return str((plan.get("data") or {}).get(EVIDENCE, ""))
+
+
+def with_evidence(plan: Manifest, parent: Parent, text: str) -> Manifest:
+    """A rollout's ConfigMap with that evidence in place of the former."""
+    kept = adopted(plan, parent)
+    return kept | {"data": kept["data"] | {EVIDENCE: text}}
 
 
 def adopted(stored: Manifest, parent: Parent) -> Manifest:

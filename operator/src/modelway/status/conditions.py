@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from modelway.kinds import Manifest
 from modelway.plan.record import Outcome, StepState, Strategy, timestamp
 from modelway.plan.trouble import Trouble
-from modelway.status import phases, words
+from modelway.status import evidence, phases, words
 from modelway.status.view import View
 
 MESSAGE_LIMIT = 1024
@@ -18,7 +18,10 @@ _MOVES = {
     StepState.ROUTING: "ShiftingTraffic",
     StepState.VERIFYING: "ShiftingTraffic",
     StepState.SETTLING: "ShiftingTraffic",
+    StepState.WARMING: "WarmingUp",
+    StepState.VALIDATING: "Validating",
     StepState.HOLDING: "Analyzing",
+    StepState.ANALYZING: "Analyzing",
     StepState.PROMOTING: "Draining",
     StepState.ROLLING_BACK: "ShiftingTraffic",
 }
@@ -37,7 +40,7 @@ def _stamped(view: View, old: Manifest | None, new: Manifest) -> Manifest:
     return new | {"observedGeneration": view.observed.owner.generation, "lastTransitionTime": since}
 
 
-def _condition(kind: str, value: bool, reason: str, message: str) -> Manifest:
+def _condition(kind: str, value: bool | str, reason: str, message: str) -> Manifest:
     text = " ".join(message.split())[:MESSAGE_LIMIT]
     return {"type": kind, "status": str(value), "reason": reason, "message": text}
 
@@ -47,6 +50,9 @@ def _found(view: View) -> Iterator[Manifest]:
     yield _condition("Available", *_available(view))
     yield _condition("Progressing", *_progressing(view))
     yield from _traffic_programmed(view)
+    analysis = evidence.passing(view)
+    if analysis:
+        yield _condition("AnalysisPassing", *analysis)
     yield from _abnormal(view)
 
 

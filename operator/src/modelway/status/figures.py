@@ -9,7 +9,8 @@ from modelway.kinds import Manifest
 from modelway.plan import record as records
 from modelway.plan.observed import Revision
 from modelway.plan.quotes import quoted
-from modelway.plan.record import Rollout, Strategy, timestamp
+from modelway.plan.record import Rollout, Source, Strategy, timestamp
+from modelway.status import evidence
 from modelway.status.view import View
 
 
@@ -65,8 +66,9 @@ def _version(revision: Revision) -> Manifest:
 def last_failed(view: View) -> Manifest:
     """The last revision that was taken back, and why; it stays until another one is."""
     last = view.plan.record.rollout
-    revision = view.observed.revision(last.revision) if last else None
-    if last and revision and last.outcome in ("Failed", "Aborted"):
+    is_bake = last is not None and last.source is Source.BAKE
+    revision = view.observed.revision(last.against if is_bake else last.revision) if last else None
+    if last and revision and (is_bake or last.outcome in ("Failed", "Aborted")):
         since = last.finished_at or view.observed.now
         old = view.observed.status.get("lastFailedRevision", {})
         if last.finished_at is None and old.get("name") == revision.name and old.get("reason") == last.reason:
@@ -96,6 +98,8 @@ def revision(view: View, revision: Revision) -> Manifest:
 
 def _revision_message(view: View, revision: Revision) -> str:
     last = view.plan.record.rollout
+    if last and last.source is Source.BAKE and last.against == revision.name:
+        return last.message
     return last.message if last and last.revision == revision.name and last.outcome in ("Failed", "Aborted") else ""
 
 
@@ -139,7 +143,9 @@ def rollout(view: View) -> Manifest:
         "plan": names.rollout(view.observed.owner.name, rollout.id),
         "stepCount": _step_count(view, rollout),
     }
-    return records.dump(rollout) | extra | ({"stepName": name} if name else {}) | told
+    analysis = evidence.analysis(view)
+    judged = {"analysis": analysis} if analysis else {}
+    return records.dump(rollout) | extra | ({"stepName": name} if name else {}) | judged | told
 
 
 def _steps(view: View, rollout: Rollout) -> tuple[Step, ...]:

@@ -1,6 +1,7 @@
 """The phase: the state in one word and one sentence, for the eye. Pure."""
 
-from modelway.plan.record import Rollout, StepState, Strategy, timestamp
+from modelway.analysis.verdicts import combined
+from modelway.plan.record import Rollout, Source, StepState, Strategy, timestamp
 from modelway.status import words
 from modelway.status.view import View
 
@@ -27,8 +28,14 @@ def _rollout_phase(view: View, rollout: Rollout) -> tuple[str, str]:
     pause = view.pause
     if pause:
         return "Paused", pause[1]
+    if rollout.source is Source.BAKE:
+        return "RollingBack", f"{rollout.against} is taken back: {rollout.reason}: {rollout.message}"
     phase = "Promoting" if rollout.state is StepState.PROMOTING else "Progressing"
-    return phase, words.told(trouble) if trouble else f"Step {rollout.step + 1}: {rollout.revision} is {rollout.state}"
+    if trouble:
+        return phase, words.told(trouble)
+    worst = combined(view.plan.judgements) if rollout.state is StepState.ANALYZING else None
+    verdict = f": {worst.verdict}: {worst.message}" if worst else ""
+    return phase, f"Step {rollout.step + 1}: {rollout.revision} is {rollout.state}{verdict}"
 
 
 def settled(view: View) -> tuple[str, str]:
@@ -56,7 +63,7 @@ def failed_reason(view: View) -> str:
     """Why the spec's revision does not serve."""
     last, desired = view.plan.record.rollout, view.desired
     if last and desired and last.against == desired.name:
-        return "UserUndo"
+        return last.reason if last.source is Source.BAKE else "UserUndo"
     if last and desired and last.revision == desired.name:
         return last.reason
     return desired.reason if desired else ""
@@ -65,7 +72,8 @@ def failed_reason(view: View) -> str:
 def failed_message(view: View) -> str:
     """The same in a sentence, or the way out where the cause is no longer known."""
     last, desired = view.plan.record.rollout, view.desired
-    if last and desired and last.revision == desired.name and last.message:
+    is_bake = last is not None and last.source is Source.BAKE
+    if last and desired and desired.name == (last.against if is_bake else last.revision) and last.message:
         return last.message
     name = view.observed.owner.name
     return f"change the spec, or try it again with `kubectl modelway retry {name}`"

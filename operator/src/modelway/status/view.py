@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from modelway.analysis.verdicts import Verdict, combined
 from modelway.api import Rollout as RolloutSpec
 from modelway.plan.actions import Plan
 from modelway.plan.observed import Observed, Revision
@@ -96,10 +97,30 @@ class View:
                 "UserPause",
                 f"Paused by command; go on with `kubectl modelway resume {self.observed.owner.name}`",
             )
-        if rollout.state is not StepState.HOLDING:
-            return None
+        if rollout.state is StepState.ANALYZING:
+            return self._undecided
+        return self._held(rollout) if rollout.state is StepState.HOLDING else None
+
+    def _held(self, rollout: Rollout) -> tuple[str, str] | None:
+        """A hold waits for its clock, then perhaps for a person."""
         where = f"step {rollout.step + 1} at {self.plan.weight} %"
-        if self.plan.hold_until is None:
+        if self.plan.awaits_approval:
             command = f"kubectl modelway promote {self.observed.owner.name}"
             return "AwaitingApproval", f"Waiting at {where} for approval: `{command}`"
+        if self.plan.hold_until is None:
+            return None
         return "StepPause", f"Holding {where} until {timestamp(self.plan.hold_until)}"
+
+    @property
+    def _undecided(self) -> tuple[str, str] | None:
+        """A verdict that is still open after its deadline waits for a person."""
+        rollout, strategy, worst = self.rollout, self.strategy, combined(self.plan.judgements)
+        analysis = strategy.analysis if strategy else None
+        if rollout is None or analysis is None or worst is None or rollout.hold_started_at is None:
+            return None
+        if self.observed.now < rollout.hold_started_at + analysis.hold_deadline:
+            return None
+        reason = "HoldOnProviderError" if worst.verdict is Verdict.PROVIDER_ERROR else "InconclusiveAnalysis"
+        name = self.observed.owner.name
+        ways = f"`kubectl modelway promote {name} --full` goes on without it, `kubectl modelway abort {name}` goes back"
+        return reason, f"No verdict at step {rollout.step + 1} ({worst.verdict}): {worst.message}; {ways}"

@@ -1,0 +1,90 @@
+"""The evidence of one step: what was counted on both revisions since its traffic had settled. Pure.
+
+Processes count from their start, so what a step saw is the difference between two readings. The last reading of each
+process is kept beside the sums, in the same object: whatever happens between two passes, nothing is counted twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from modelway.analysis.figures import NO_PAIRS, NOTHING, Pairs, Reading, Readings, Sums
+from modelway.analysis.window import Tally, tally
+from modelway.api.analysis import Metric
+
+EXAMPLES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """The last reading of one process."""
+
+    run: str
+    sums: Sums = NOTHING
+    pairs: Pairs = NO_PAIRS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Sums of one step, or of the bake after the last one."""
+
+    step: int
+    since: datetime
+    """When its traffic had settled; only what came later counts."""
+    settled: datetime
+    """The same since the last gap: after one, every process is read anew before anything counts again."""
+    read_at: datetime | None = None
+    sums: Mapping[str, Sums] = field(default_factory=dict)
+    """By name of the revision."""
+    pairs: Pairs = NO_PAIRS
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    """By name of the pod."""
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    """By name of the metric."""
+    examples: tuple[Mapping[str, str], ...] = ()
+    silent: tuple[str, ...] = ()
+    """Pods that did not answer last."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been gathered."""
+        return (self.read_at - self.since).total_seconds() if self.read_at else 0.0
+
+    def resumed(self, settled: datetime) -> "Evidence":
+        """After a gap: what was seen stays, and every process is read anew."""
+        return replace(self, settled=settled, marks={})
+
+    def with_readings(self, readings: Readings, metrics: Mapping[str, Metric]) -> "Evidence":
+        """With what was read; readings that are not newer than the last change nothing."""
+        if self.read_at is not None and readings.at <= self.read_at:
+            return self
+        sums, pairs, marks = dict(self.sums), self.pairs, dict(self.marks)
+        for reading in readings.pods:
+            fresh, fresh_pairs = self._fresh(reading, readings.at)
+            sums[reading.revision] = sums.get(reading.revision, Sums()) + fresh
+            pairs = pairs + fresh_pairs
+            marks[reading.pod] = Mark(run=reading.run, sums=reading.sums, pairs=reading.pairs)
+        tallies = dict(self.tallies)
+        for answer in readings.answers:
+            if answer.metric in metrics:
+                former = tallies.get(answer.metric)
+                tallies[answer.metric] = tally(former, answer, metrics[answer.metric], at=readings.at)
+        examples = next((reading.examples for reading in readings.pods if reading.examples), self.examples)
+        return replace(
+            self,
+            read_at=readings.at,
+            sums={name: found for name, found in sums.items() if name},
+            pairs=pairs,
+            marks=marks,
+            tallies=tallies,
+            examples=examples[:EXAMPLES],
+            silent=readings.silent,
+        )
+
+    def _fresh(self, reading: Reading, now: datetime) -> tuple[Sums, Pairs]:
+        """What the process counted since it was read last; all of it where it started within this step."""
+        mark = self.marks.get(reading.pod)
+        if mark is not None and mark.run == reading.run:
+            return reading.sums.since(mark.sums), reading.pairs.since(mark.pairs)
+        is_newborn = reading.uptime_seconds <= (now - self.settled).total_seconds()
+        return (reading.sums, reading.pairs) if is_newborn else (Sums(), Pairs())

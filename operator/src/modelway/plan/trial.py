@@ -1,0 +1,262 @@
+"""What the candidate is judged by now: which requests count, whom to ask, and what the evidence amounts to. Pure.
+
+A step is judged while it holds, and the promoted revision during its bake. In between (while traffic moves, or the
+candidate has lost its pods) nothing counts.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from modelway.analysis import archive as archives
+from modelway.analysis import judgement as judgements
+from modelway.analysis.archive import NO_EVIDENCE, Archive, Decision
+from modelway.analysis.evidence import Evidence
+from modelway.analysis.figures import NOTHING
+from modelway.analysis.inquiry import Inquiry, Target
+from modelway.analysis.verdicts import Judgement
+from modelway.analysis.window import Window
+from modelway.api.analysis import Analysis, Metric
+from modelway.plan.observed import Pod, Revision
+from modelway.plan.record import Rollout, StepState, timestamp
+from modelway.plan.scene import JUDGED_STATES, WAITING_STATES, Scene
+from modelway.plan.trouble import Trouble
+from modelway.resources import workload
+
+TARGETS = 40
+"""Most pods of one revision that are read: by name, so that they are the same ones each time."""
+
+LOADING_INTERVAL = timedelta(seconds=2)
+DEFAULT_PORT = 8002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The time in which requests count, and for whom."""
+
+    rollout: Rollout
+    analysis: Analysis
+    step: int
+    weight: int
+    since: datetime
+    settled: datetime
+    candidate: Revision
+    stable: Revision | None
+    """None where stable has no traffic to compare with."""
+    steps: int
+    """Over how many trials the error level of the rollout is spent."""
+
+    @property
+    def id(self) -> str:
+        """What readings are asked and taken under."""
+        return f"{self.rollout.id}/{self.step}/{timestamp(self.settled)}"
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Those that can be judged at this weight, by name."""
+        return {metric.name: metric for metric in self.analysis.metrics if self.weight or not _needs_traffic(metric)}
+
+
+def _needs_traffic(metric: Metric) -> bool:
+    return metric.builtin is not None and not metric.needs_shadow
+
+
+def trial(scene: Scene) -> Trial | None:
+    """The trial under way; None while nothing counts."""
+    return _of_step(scene) or _of_bake(scene)
+
+
+def _of_step(scene: Scene) -> Trial | None:
+    rollout, candidate, analysis = scene.rollout, scene.candidate, scene.analysis
+    if rollout is None or candidate is None or analysis is None or rollout.state not in JUDGED_STATES:
+        return None
+    if rollout.settled_at is None or rollout.hold_started_at is None:
+        return None
+    return Trial(
+        rollout=rollout,
+        analysis=analysis,
+        step=rollout.step,
+        weight=scene.step.weight,
+        since=rollout.hold_started_at,
+        settled=rollout.settled_at + scene.strategy.settle,
+        candidate=candidate,
+        stable=scene.stable if scene.step.weight < 100 else None,
+        steps=_trials(scene, len(scene.steps)),
+    )
+
+
+def _of_bake(scene: Scene) -> Trial | None:
+    last, promoted = scene.record.rollout, scene.baking
+    analysis = scene.recorded_strategy.analysis
+    if last is None or promoted is None or analysis is None or not analysis.metrics or last.finished_at is None:
+        return None
+    return Trial(
+        rollout=last,
+        analysis=analysis,
+        step=last.step + 1,
+        weight=100,
+        since=last.finished_at,
+        settled=last.finished_at,
+        candidate=promoted,
+        stable=None,
+        steps=_trials(scene, last.step + 1),
+    )
+
+
+def _trials(scene: Scene, steps: int) -> int:
+    return steps + bool(scene.recorded_strategy.bake_time)
+
+
+def gathered(scene: Scene) -> Archive:
+    """The evidence that is stored, with what was read since."""
+    last = scene.record.rollout
+    stored = scene.observed.plans.get(last.id) if last else None
+    if last is None or stored is None:
+        return NO_EVIDENCE
+    found = replace(archives.parse(workload.evidence(stored)), rollout=last.id)
+    now = trial(scene)
+    return replace(found, current=_current(scene, found, now)) if now else found
+
+
+def _current(scene: Scene, found: Archive, now: Trial) -> Evidence:
+    current = found.current
+    if current is None or current.step != now.step:
+        current = Evidence(step=now.step, since=now.since, settled=now.settled)
+    if current.settled != now.settled:
+        current = current.resumed(now.settled)
+    readings = scene.observed.readings
+    if readings is not None and readings.inquiry == now.id:
+        current = current.with_readings(readings, now.metrics)
+    return current
+
+
+def judged(scene: Scene) -> tuple[Judgement, ...] | None:
+    """What the present evidence amounts to, metric by metric; None while nothing counts."""
+    now, current = trial(scene), scene.archive.current
+    if now is None or current is None:
+        return None
+    counted = sum(not metric.dry_run for metric in now.metrics.values())
+    level = judgements.spent(now.analysis.confidence_percent, counted, now.steps)
+    window = _window(scene, now, current)
+    return tuple(
+        judgements.judge(metric, window, now.analysis, level)
+        for metric in now.metrics.values()
+        if _is_comparable(scene, now, metric)
+    )
+
+
+def _window(scene: Scene, now: Trial, current: Evidence) -> Window:
+    stable = current.sums.get(now.stable.name, NOTHING) if now.stable else scene.archive.reference
+    shadow = scene.recorded_strategy.shadow
+    return Window(
+        candidate=current.sums.get(now.candidate.name, NOTHING),
+        stable=stable or NOTHING,
+        seconds=current.seconds,
+        weight=now.weight,
+        pairs=current.pairs,
+        has_baseline=shadow is not None and shadow.baseline_percent > 0,
+        tallies=current.tallies,
+    )
+
+
+def _is_comparable(scene: Scene, now: Trial, metric: Metric) -> bool:
+    """Whether there is anything of stable that a relative limit could be held against."""
+    return bool(now.stable or scene.archive.reference or metric.min is not None or metric.max is not None) or (
+        not metric.is_relative
+    )
+
+
+def closed(before: Scene, after: Scene) -> Archive:
+    """With the decision written down where the step has been left, or taken back."""
+    then, now, current = before.record.rollout, after.record.rollout, before.archive.current
+    if then is None or current is None or not before.judgements:
+        return before.archive
+    is_same = now is not None and (now.id, now.step, now.finished_at) == (then.id, then.step, then.finished_at)
+    is_left = now is not None and now.is_active and now.state in (StepState.ROLLING_BACK, StepState.PROMOTING)
+    if is_same and not is_left:
+        return before.archive
+    decision = Decision(step=current.step, since=current.since, until=before.observed.now, judgements=before.judgements)
+    return before.archive.decided(decision, before.record.stable)
+
+
+def inquiry(scene: Scene) -> Inquiry | None:
+    """Whom to ask from now on; None for nobody."""
+    now = trial(scene)
+    return _of_trial(scene, now) if now else _of_loading(scene)
+
+
+def _of_trial(scene: Scene, now: Trial) -> Inquiry:
+    revisions = (now.candidate, *((now.stable,) if now.stable else ()))
+    return Inquiry(
+        id=now.id,
+        interval=now.analysis.interval,
+        targets=tuple(target for revision in revisions for target in _targets(revision, ready=True)),
+        metrics=tuple(metric for metric in now.metrics.values() if metric.builtin is None),
+        bindings={
+            "candidate": now.candidate.hash,
+            "stable": now.stable.hash if now.stable else _hash(scene, now.rollout.origin),
+            "namespace": scene.parent.namespace,
+            "name": scene.parent.name,
+            "model": scene.spec.model.name or scene.parent.name,
+            "rollout": str(now.rollout.id),
+            "step": str(now.step + 1),
+            "since": timestamp(now.since),
+        },
+    )
+
+
+def _hash(scene: Scene, name: str) -> str:
+    revision = scene.observed.revision(name)
+    return revision.hash if revision else ""
+
+
+def _of_loading(scene: Scene) -> Inquiry | None:
+    """How far the candidate's pods have come, for the eye: only their readiness decides."""
+    rollout, candidate = scene.rollout, scene.candidate
+    if rollout is None or candidate is None or rollout.state not in WAITING_STATES:
+        return None
+    targets = tuple(_targets(candidate, ready=False))
+    return (
+        Inquiry(id=f"{rollout.id}/{rollout.step}/loading", interval=LOADING_INTERVAL, targets=targets, bindings={})
+        if targets
+        else None
+    )
+
+
+def _targets(revision: Revision, *, ready: bool) -> Iterator[Target]:
+    port = _port(revision)
+    if port is None:
+        return
+    for pod in [pod for pod in revision.pods if _is_asked(pod, ready)][:TARGETS]:
+        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+        yield Target(pod=pod.name, address=f"{host}:{port}", revision=revision.name)
+
+
+def _is_asked(pod: Pod, ready: bool) -> bool:
+    return bool(pod.ip) and pod.is_started and not pod.is_terminating and pod.is_ready == ready
+
+
+def _port(revision: Revision) -> int | None:
+    """Where its pods give figures; None where its runtime does not."""
+    spec = revision.runtime.get("spec") or {}
+    if (spec.get("capabilities") or {}).get("metrics") != "Modelway":
+        return None
+    return int((spec.get("ports") or {}).get("metrics") or DEFAULT_PORT)
+
+
+def blocked(scene: Scene, target: Revision | None) -> Trouble | None:
+    """Why the analysis of the spec cannot be done on these revisions: found before a pod starts."""
+    analysis = scene.spec.rollout.analysis
+    is_due = scene.rollout is None and target is not None and target.name != scene.record.stable
+    if not is_due or analysis is None or scene.stable is None:
+        return None
+    asked = next((metric for metric in analysis.metrics if _needs_traffic(metric)), None)
+    silent = next((item for item in (target, scene.stable) if item is not None and _port(item) is None), None)
+    if asked is None or silent is None:
+        return None
+    message = (
+        f"rollout.analysis: {asked.name} needs {asked.builtin}, which {silent.runtime['kind']} "
+        f"{silent.runtime['name']} does not give (capabilities.metrics): use a metric with prometheus or web, or "
+        "a runtime that gives it"
+    )
+    return Trouble(reason="FeatureNotSupported", message=message)
