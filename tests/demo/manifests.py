@@ -19,6 +19,8 @@ class Pace:
     settle: str = "2s"
     drain: str = "5s"
     bake: str = "5s"
+    judged: str = "2m"
+    """Longest time in which version 5 is judged at its first step; the verdict comes sooner."""
 
 
 def namespace(name: str) -> Manifest:
@@ -68,6 +70,26 @@ def canary(pace: Pace) -> Manifest:
         "settle": pace.settle,
         "drain": pace.drain,
         "bake": pace.bake,
+        "analysis": {
+            "interval": "5s",
+            "minSamples": 20,
+            "metrics": [{"name": "errors", "builtin": "ErrorRate", "max": 0.05}],
+        },
+    }
+
+
+def suspicious(pace: Pace) -> Manifest:
+    """`spec.rollout` of version 5: nothing shows at once, so it is compared with the one that serves."""
+    rollout = canary(pace)
+    metrics = [
+        *rollout["analysis"]["metrics"],
+        {"name": "latency", "builtin": "LatencyP50", "maxIncreasePercent": 100},
+        {"name": "answers", "builtin": "Disagreement", "max": 0.01},
+    ]
+    return rollout | {
+        "steps": [{"name": "taste", "weight": 10, "hold": pace.judged}],
+        "analysis": rollout["analysis"] | {"metrics": metrics},
+        "shadow": {"percent": 50, "maxRequestsPerSecond": 50},
     }
 
 
@@ -98,6 +120,6 @@ def story(where: str, version: str, bucket: str, gateway: Gateway, pace: Pace) -
         source(version, bucket),
         replicas=2,
         validation={"requests": models.golden()},
-        rollout=canary(pace),
+        rollout=suspicious(pace) if version == "5" else canary(pace),
         traffic=traffic(gateway, host(where)),
     )

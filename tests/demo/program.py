@@ -69,7 +69,7 @@ def _set_stage(shown: Screen, context: str) -> tuple[Place, Models]:
     place.install(where, build)
     shown.fact("the operator is ready")
     shown.act(
-        "Four versions of a model",
+        "Five versions of a model",
         "Trained now, on half of the iris data set; the other half asks the questions. Then uploaded.",
         f"aws s3 cp iris/ s3://{where.storage.bucket}/iris/ --recursive",
     )
@@ -118,7 +118,7 @@ def _show_result(shown: Screen, told: Story, witness: "_Showing", act: Act) -> N
             part = f"{step.from_candidate} of {step.answers} answers ({share:.1%})"
             shown.fact(f"at {step.weight} % version 2 gave {part}")
         return
-    if act.play in (Story.refuse, Story.break_off) and witness.model:
+    if act.play in (Story.refuse, Story.break_off, Story.judge) and witness.model:
         shown.say(f"   {shown.paint.faint('$')} kubectl modelway status {manifests.MODEL} -n {NAMESPACE}")
         shown.quote(view.page(witness.model, datetime.now(UTC), shown.paint))
 

@@ -1,4 +1,4 @@
-"""The story: one model, four versions, told act by act. The demo shows it, the end-to-end tests check it."""
+"""The story: one model, five versions, told act by act. The demo shows it, the end-to-end tests check it."""
 
 import asyncio
 import functools
@@ -74,6 +74,13 @@ class Story:
         await self.until("version 4 fails to load", functools.partial(_is_refused, "4", "ModelLoadFailed"))
         await self._witness.reached("broken")
 
+    async def judge(self) -> None:
+        """Version 5 loads and passes its golden requests; the callers' own requests show that it is worse."""
+        self._apply("5")
+        await self.until("version 5 holds at 10 %", functools.partial(objects.holds_step, 0))
+        await self.until("version 5 is taken back", functools.partial(_is_refused, "5", "AnalysisFailed"))
+        await self._witness.reached("judged")
+
     async def undo(self) -> None:
         """Back to version 1, by command."""
         command = ("undo", manifests.MODEL, "--to-revision", "1", "--wait", "--timeout", "2m")
@@ -148,6 +155,12 @@ ACTS = (
         sentence="It cannot be loaded. The status says why; version 2 serves on.",
         command="kubectl apply -f iris-4.yaml",
         play=Story.break_off,
+    ),
+    Act(
+        title="Version 5 is slow and flips 3 % of its answers",
+        sentence="Nothing shows before real requests do: it goes to 10 %, is judged beside version 2, and goes back.",
+        command="kubectl apply -f iris-5.yaml",
+        play=Story.judge,
     ),
     Act(
         title="Back to version 1",

@@ -14,7 +14,7 @@ from demo.place import Place
 
 @pytest.fixture(scope="session")
 def known() -> Models:
-    """The four versions of the story."""
+    """The five versions of the story."""
     return models.train()
 
 
