@@ -26,6 +26,7 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 HERE = Path(__file__).resolve().parent
+SOURCES = HERE.parents[2] / "runtime-image" / "src"
 _DEADLINE = 60.0
 
 
@@ -264,7 +265,7 @@ def _environ(place: Path, settings: Mapping[str, str]) -> dict[str, str]:
         "MODELWAY_TRUST": "Any",
         "HOME": str(place),
         "TMPDIR": str(place),
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": os.pathsep.join((str(HERE), str(SOURCES))),
         "PYTHONWARNINGS": "error",
     }
     return {**os.environ, **own, **{f"MODELWAY_{name.upper()}": value for name, value in settings.items()}}

@@ -67,7 +67,7 @@ def test_each_request_gets_its_own_rows_or_its_own_error(requests: list[list[flo
         longest = max(map(len, requests), default=0)
         assert all(len(call) <= max(max_rows, longest) for call in model.calls)
         assert metrics.rows.value == sum(map(len, requests))
-        assert metrics.queue_depth.value == 0
+        assert metrics.queue_depth() == 0
         scheduler.close()
 
     asyncio.run(scenario())
@@ -165,7 +165,7 @@ async def test_requests_that_nobody_waits_for_are_not_run() -> None:
     model.gate.set()
     await asyncio.gather(first.future, kept.future)
     assert model.calls == [[1.0], [3.0]]
-    assert metrics.queue_depth.value == 0
+    assert metrics.queue_depth() == 0
 
 
 async def test_one_group_does_not_starve_another() -> None:

@@ -16,13 +16,18 @@ CLOSE: Headers = ((b"connection", b"close"),)
 
 
 class Refused(Exception):
-    """Ends a request with an error; the message is for the caller."""
+    """Ends a request with an error; the message is for the caller. `limit` is the one that refused, for metrics."""
 
-    def __init__(self, status: int, message: str, headers: Headers = ()) -> None:
+    def __init__(self, status: int, message: str, headers: Headers = (), *, limit: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers
+        self.limit = limit
+
+
+class CallerGone(Exception):
+    """The connection was closed before the answer."""
 
 
 async def send(send_message: Send, status: int, headers: Headers, body: bytes, *, is_end: bool = True) -> None:

@@ -8,12 +8,16 @@ from modelway_runtime import __version__, logs
 from modelway_runtime.protocol.codec import BadRequest
 from modelway_runtime.protocol.tensors import Arrays, InputRejected, TensorSpec
 from modelway_runtime.server import answers, body
-from modelway_runtime.server.answers import Headers, Receive, Refused, Scope, Send
-from modelway_runtime.server.deadlines import CallerGone, Deadlines, Pending, TookTooLong
+from modelway_runtime.server.answers import CallerGone, Headers, Receive, Refused, Scope, Send
+from modelway_runtime.server.deadlines import Deadlines, Pending, TookTooLong
+from modelway_runtime.server.life import Phase
 from modelway_runtime.server.scheduler import QueueFull
-from modelway_runtime.server.state import Phase, Serving, State
+from modelway_runtime.server.state import Serving, State
 
 Answer = tuple[int, bytes]
+
+SHADOW = (b"modelway-shadow", b"1")
+"""The header with which a comparator marks its requests."""
 
 _READ = ("GET", "HEAD")
 
@@ -26,6 +30,7 @@ class Application:
         self._state = state
         self._metrics = state.metrics
         self._deadlines = Deadlines(settings.request_timeout)
+        self._metrics.inflight = self._deadlines.callers
         model = f"/v2/models/{settings.name}"
         served = (model, f"{model}/versions/{settings.version}") if settings.version else (model,)
         self._infer_paths = frozenset(f"{prefix}/infer" for prefix in served)
@@ -63,14 +68,17 @@ class Application:
         await answers.send(send, status, headers + extra, payload)
 
     async def _timed_infer(self, scope: Scope, receive: Receive) -> bytes:
+        if SHADOW in scope["headers"]:
+            return await self._shadow_infer(scope, receive)
         started = perf_counter()
         metrics = self._metrics
-        metrics.inflight.value += 1
         pending = self._deadlines.begin(receive)
         try:
             payload = await self._infer(scope, receive, pending)
         except Refused as refused:
             metrics.request(str(refused.status)).observe(perf_counter() - started)
+            if refused.limit:
+                metrics.rejected(refused.limit)
             raise
         except CallerGone:
             raise
@@ -78,10 +86,19 @@ class Application:
             metrics.request("500").observe(perf_counter() - started)
             raise
         finally:
-            metrics.inflight.value -= 1
             self._deadlines.end(pending)
         metrics.answered.observe(perf_counter() - started)
         return payload
+
+    async def _shadow_infer(self, scope: Scope, receive: Receive) -> bytes:
+        """What a comparator asks counts neither as evidence nor for scaling."""
+        self._metrics.shadow.value += 1
+        pending = self._deadlines.begin(receive)
+        pending.is_shadow = True
+        try:
+            return await self._infer(scope, receive, pending)
+        finally:
+            self._deadlines.end(pending)
 
     async def _infer(self, scope: Scope, receive: Receive, pending: Pending) -> bytes:
         serving = self._serving()
@@ -102,27 +119,24 @@ class Application:
     async def _body(self, scope: Scope, receive: Receive, pending: Pending) -> bytes:
         try:
             return await body.read(scope, receive, self._state.settings.max_body_bytes)
-        except Refused:
-            self._metrics.rejected("body")
-            raise
         except asyncio.CancelledError:
             if not pending.has_expired:
                 raise
-            self._metrics.rejected("slow-body")
-            raise Refused(408, "the body did not come in time", answers.CLOSE) from None
+            raise Refused(408, "the body did not come in time", answers.CLOSE, limit="slow-body") from None
 
     async def _results(self, serving: Serving, inputs: Arrays, pending: Pending) -> Arrays:
         try:
-            pending.job = serving.scheduler.submit(inputs)
-            return await pending.job.future
+            pending.job = job = serving.scheduler.submit(inputs)
+            job.is_shadow = pending.is_shadow
+            return await job.future
         except QueueFull:
-            self._metrics.rejected("queue")
-            raise Refused(429, "too many requests wait for the model", answers.retry_after(1)) from None
+            headers = answers.retry_after(1)
+            raise Refused(429, "too many requests wait for the model", headers, limit="queue") from None
         except TookTooLong as error:
-            self._metrics.rejected("timeout")
             if error.is_running:
-                raise Refused(504, "the model did not answer in time") from None
-            raise Refused(503, "the request waited too long for the model", answers.retry_after(1)) from None
+                raise Refused(504, "the model did not answer in time", limit="timeout") from None
+            headers = answers.retry_after(1)
+            raise Refused(503, "the request waited too long for the model", headers, limit="timeout") from None
         except InputRejected as error:
             raise Refused(400, f"inputs: {str(error)[:500]}") from error
         except CallerGone:
@@ -149,10 +163,10 @@ class Application:
         return f"{path[:200]} not found; the model served here is {settings.name}{version}"
 
     def _serving(self) -> Serving:
-        state = self._state
-        if state.serving is None or not state.takes_requests:
-            raise Refused(503, f"the model is not ready: {state.phase}", answers.retry_after(1))
-        return state.serving
+        serving = self._state.serving
+        if serving is None:
+            raise Refused(503, f"the model is not ready: {self._state.phase}", answers.retry_after(1))
+        return serving
 
     def _live(self) -> Answer:
         return 200, b'{"live":true}'

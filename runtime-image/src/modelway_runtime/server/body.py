@@ -5,8 +5,7 @@ from contextlib import suppress
 
 from modelway_runtime import units
 from modelway_runtime.server import answers
-from modelway_runtime.server.answers import Headers, Receive, Refused, Scope, Send
-from modelway_runtime.server.deadlines import CallerGone
+from modelway_runtime.server.answers import CallerGone, Headers, Receive, Refused, Scope, Send
 
 TOO_LARGE = 413
 _LINGER_SECONDS = 5.0
@@ -64,4 +63,4 @@ async def _rest(first: bytes, receive: Receive, limit: int) -> bytes:
 
 def _too_large(limit: int) -> Refused:
     # The rest of the body is not read, so the connection cannot be used again.
-    return Refused(TOO_LARGE, f"the body is larger than {units.text(limit)}", answers.CLOSE)
+    return Refused(TOO_LARGE, f"the body is larger than {units.text(limit)}", answers.CLOSE, limit="body")

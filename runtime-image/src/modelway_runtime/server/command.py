@@ -16,10 +16,11 @@ from modelway_runtime.reasons import Reason, UsageError
 from modelway_runtime.server import greeting
 from modelway_runtime.server.app import Application
 from modelway_runtime.server.internal import InternalApplication
+from modelway_runtime.server.life import Phase
 from modelway_runtime.server.listener import Listener, bind, listener
 from modelway_runtime.server.metrics import Metrics
 from modelway_runtime.server.preparation import prepare
-from modelway_runtime.server.state import Phase, State
+from modelway_runtime.server.state import State
 from modelway_runtime.settings import Environ, ServeSettings
 from modelway_runtime.termination import Outcome
 
@@ -57,12 +58,16 @@ def _existing(path: str) -> Path:
 
 async def _serve(wanted: ServeSettings, found: Manifest, sockets: tuple[socket.socket, ...], *, is_local: bool) -> None:
     """Listens from the start, so that liveness and state are answered while the model loads."""
-    state = State(wanted, Metrics(wanted.name, wanted.version))
+    state = State(wanted, Metrics(wanted.name, wanted.version, request_timeout=wanted.request_timeout))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listeners = tuple(
-        listener(app, patience=wanted.request_timeout) for app in (Application(state), InternalApplication(state))
+        listener(app, patience=wanted.request_timeout)
+        for app in (
+            Application(state),
+            InternalApplication(state.metrics, state=state.described, figures=state.figures),
+        )
     )
     running = [asyncio.ensure_future(one.serve(sockets=[bound])) for one, bound in zip(listeners, sockets, strict=True)]
     if not is_local:

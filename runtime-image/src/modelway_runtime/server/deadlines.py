@@ -6,7 +6,7 @@ a second while there are any; a limit is kept to within a tenth of a second.
 
 import asyncio
 
-from modelway_runtime.server.answers import Receive
+from modelway_runtime.server.answers import CallerGone, Receive
 from modelway_runtime.server.scheduler import Job
 
 _PERIOD = 0.1
@@ -20,14 +20,10 @@ class TookTooLong(Exception):
         self.is_running = is_running
 
 
-class CallerGone(Exception):
-    """The connection was closed before the answer."""
-
-
 class Pending:
     """A request that is being read (no job yet) or answered."""
 
-    __slots__ = ("deadline", "has_expired", "job", "receive", "task", "watch")
+    __slots__ = ("deadline", "has_expired", "is_shadow", "job", "receive", "task", "watch")
 
     def __init__(self, receive: Receive, deadline: float, task: "asyncio.Task[object] | None") -> None:
         self.receive = receive
@@ -36,6 +32,7 @@ class Pending:
         self.job: Job | None = None
         self.watch: asyncio.Task[None] | None = None
         self.has_expired = False
+        self.is_shadow = False
 
 
 class Deadlines:
@@ -59,6 +56,10 @@ class Deadlines:
     def end(self, pending: Pending) -> None:
         """The request has its answer."""
         self._pending.discard(pending)
+
+    def callers(self) -> int:
+        """How many requests of callers are under way."""
+        return sum(not pending.is_shadow for pending in self._pending)
 
     def _look(self) -> None:
         now = self._loop.time()

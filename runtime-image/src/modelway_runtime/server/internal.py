@@ -1,29 +1,43 @@
-"""The application of the internal port: metrics and state. Never routed to from outside."""
+"""The application of the internal port: metrics, state and figures. Never routed to from outside."""
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from collections.abc import Callable
 
-from modelway_runtime.server import answers, metrics
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from modelway_runtime.server import answers
 from modelway_runtime.server.answers import Receive, Scope, Send
-from modelway_runtime.server.state import State
+
+Described = Callable[[], dict[str, object]]
 
 
 class InternalApplication:
-    """Answers /metrics and /internal/state."""
+    """Answers /metrics, and what state and figures are now."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._registry = metrics.registry(state.metrics)
+    def __init__(self, collector: Collector, *, state: Described, figures: Described) -> None:
+        self._registry = _registry(collector)
+        self._described = {"/internal/state": state, "/internal/figures": figures}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         del receive
-        if scope["path"] == "/metrics":
+        path = scope["path"]
+        if path == "/metrics":
             headers = ((b"content-type", CONTENT_TYPE_LATEST.encode()),)
             await answers.send(send, 200, headers, generate_latest(self._registry))
-            return
-        if scope["path"] == "/internal/state":
-            state = self._state
-            described = {"state": state.phase, "revision": state.settings.revision, "digest": state.digest}
-            await answers.send(send, 200, answers.JSON, answers.encoded(described))
-            return
-        await answers.send(send, 404, answers.JSON, answers.encoded({"error": "see /metrics and /internal/state"}))
+        elif path in self._described:
+            await answers.send(send, 200, answers.JSON, answers.encoded(self._described[path]()))
+        else:
+            error = {"error": f"see /metrics, {', '.join(self._described)}"}
+            await answers.send(send, 404, answers.JSON, answers.encoded(error))
+
+
+def _registry(collector: Collector) -> CollectorRegistry:
+    """Our figures and those of the process."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry

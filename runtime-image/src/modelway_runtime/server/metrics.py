@@ -1,11 +1,9 @@
-"""The server's figures for Prometheus; children are bound once, so that a request pays for an addition only."""
+"""The server's figures; children are bound once, so that a request pays for an addition only."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from modelway_runtime.server.figures import (
@@ -21,16 +19,37 @@ from modelway_runtime.server.figures import (
 
 _PREFIX = "modelway_runtime_"
 _MODEL = ("model", "version")
+_ANSWERED = "200"
+_FAULT_OF_CALLER = "400"
+
+LATENCIES = tuple(1.05**bucket / 1e6 for bucket in range(501))
+"""Upper bounds in seconds of the buckets that analysis reads: 1 µs, then each 5 % above the one before, to 11 hours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Requests of callers since the start: all that ended, those that were errors, the durations of those answered.
+
+    An error is what callers suffer from this revision: 5xx, a refusal by one of its limits, an answer later than its
+    `requestTimeout`. Its limits are the body's size and the time for it, too, so 413 and 408 are errors: a revision
+    with a smaller `maxBodyBytes` must not look harmless. A request that is wrong by itself counts as nothing.
+    """
+
+    requests: int
+    errors: int
+    latency: tuple[int, ...]
 
 
 class Metrics(Collector):
-    """All figures of one model. The event loop's thread is the only writer."""
+    """All figures of one model. The event loop's thread is the only writer, and it also answers the scrapes."""
 
-    def __init__(self, model: str, version: str) -> None:
+    def __init__(self, model: str, version: str, *, request_timeout: float = 30.0) -> None:
         self._model: Labels = (model, version)
+        self._request_timeout = request_timeout
         self._requests: dict[Labels, Histogram] = {}
         self._rejected: dict[Labels, Value] = {}
-        self.answered = self.request("200")
+        self.answered = Histogram(SECONDS, (*LATENCIES, request_timeout))
+        self._requests[self._labels(_ANSWERED)] = self.answered
         self.queued = Histogram(SECONDS)
         self.decoded = Histogram(SECONDS)
         self.inferred = Histogram(SECONDS)
@@ -38,19 +57,31 @@ class Metrics(Collector):
         self.batch_rows = Histogram(ROWS)
         self.rows = Value()
         self.executions = Value()
-        self.inflight = Value()
-        self.queue_depth = Value()
+        self.shadow = Value()
+        self.inflight: Callable[[], int] = _none
+        self.queue_depth: Callable[[], int] = _none
         self.ready = Value()
         self.load_seconds = Value()
 
     def request(self, code: str) -> Histogram:
         """The durations of requests that ended with a status code."""
-        labels = (*self._model, "rest", code)
-        return self._requests.setdefault(labels, Histogram(SECONDS))
+        return self._requests.setdefault(self._labels(code), Histogram(SECONDS))
 
     def rejected(self, reason: str) -> None:
         """Counts a request that a limit refused."""
         self._rejected.setdefault((*self._model, reason), Value()).value += 1
+
+    def evidence(self) -> Evidence:
+        """What analysis reads."""
+        ended = {labels[-1]: sum(child.counts) for labels, child in self._requests.items()}
+        answered = ended[_ANSWERED]
+        requests = sum(ended.values()) - ended.get(_FAULT_OF_CALLER, 0)
+        _, late = self.answered.counted((self._request_timeout,))
+        return Evidence(
+            requests=requests,
+            errors=requests - answered + late,
+            latency=tuple(self.answered.counted(LATENCIES)),
+        )
 
     def collect(self) -> Iterator[Metric]:
         """Everything, for a scrape."""
@@ -81,22 +112,21 @@ class Metrics(Collector):
         for name, text, child in (
             ("inference", "Rows inferred", self.rows),
             ("execution", "Calls of the model", self.executions),
+            ("shadow_requests", "Inference requests of a comparator, in no other figure of requests", self.shadow),
         ):
             yield from counters(f"{_PREFIX}{name}", text, _MODEL, {self._model: child})
         yield from counters(f"{_PREFIX}rejected", "Requests refused by a limit", (*_MODEL, "reason"), self._rejected)
-        for name, text, child in (
-            ("inflight_requests", "Inference requests being answered", self.inflight),
-            ("queue_depth", "Requests waiting for the model", self.queue_depth),
-            ("model_ready", "1 when the model is ready", self.ready),
-            ("model_load_seconds", "Time from opening the model to ready", self.load_seconds),
+        for name, text, value in (
+            ("inflight_requests", "Inference requests being answered", self.inflight()),
+            ("queue_depth", "Requests waiting for the model", self.queue_depth()),
+            ("model_ready", "1 when the model is ready", self.ready.value),
+            ("model_load_seconds", "Time from opening the model to ready", self.load_seconds.value),
         ):
-            yield from gauges(f"{_PREFIX}{name}", text, _MODEL, {self._model: child.value})
+            yield from gauges(f"{_PREFIX}{name}", text, _MODEL, {self._model: value})
+
+    def _labels(self, code: str) -> Labels:
+        return (*self._model, "rest", code)
 
 
-def registry(metrics: Metrics) -> CollectorRegistry:
-    """What /metrics shows: our figures and those of the process."""
-    collected = CollectorRegistry()
-    collected.register(metrics)
-    ProcessCollector(registry=collected)
-    PlatformCollector(registry=collected)
-    return collected
+def _none() -> int:
+    return 0

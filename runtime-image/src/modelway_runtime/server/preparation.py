@@ -16,8 +16,9 @@ from modelway_runtime.manifest import Manifest
 from modelway_runtime.protocol.codec import BadRequest, Codec
 from modelway_runtime.protocol.tensors import DYNAMIC, InputRejected, Model, zeros
 from modelway_runtime.reasons import Failure, Reason
+from modelway_runtime.server.life import Phase
 from modelway_runtime.server.scheduler import Scheduler
-from modelway_runtime.server.state import Phase, Serving, State
+from modelway_runtime.server.state import Serving, State
 from modelway_runtime.settings import ServeSettings
 
 T = TypeVar("T")

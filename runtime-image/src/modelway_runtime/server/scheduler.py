@@ -32,6 +32,7 @@ class Job:
     future: "asyncio.Future[Arrays]"
     submitted: float = field(default_factory=perf_counter)
     is_running: bool = False
+    is_shadow: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class Scheduler:
         self._work: SimpleQueue[_Batch | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run_batches, name="inference", daemon=True)
         self._thread.start()
+        metrics.queue_depth = self.callers_waiting
 
     def submit(self, inputs: Arrays) -> Job:
         """Queues a request; raises QueueFull."""
@@ -73,7 +75,6 @@ class Scheduler:
             self._groups[key] = group = deque()
         group.append(job)
         self._waiting += 1
-        self._metrics.queue_depth.value = self._waiting
         if not self._is_busy:
             # Not at once: all requests that this turn of the loop reads go together, which costs no time.
             self._is_busy = True
@@ -82,6 +83,10 @@ class Scheduler:
             self._timer.cancel()
             self._start_next()
         return job
+
+    def callers_waiting(self) -> int:
+        """How many requests of callers wait, for a scrape."""
+        return sum(not job.is_shadow for group in self._groups.values() for job in group)
 
     def close(self) -> None:
         """Ends the thread after what it runs."""
@@ -132,7 +137,6 @@ class Scheduler:
                 self._groups.move_to_end(key)
             else:
                 del self._groups[key]
-            self._metrics.queue_depth.value = self._waiting
             if jobs:
                 return jobs
         return []

@@ -1,22 +1,11 @@
-"""The server's life: loading, warming, validating, ready, draining. One object that all listeners read."""
-
-from enum import StrEnum
+"""What is known about this process now. One object that all listeners read."""
 
 from modelway_runtime.protocol.codec import Codec
 from modelway_runtime.protocol.tensors import Model
+from modelway_runtime.server.life import Phase, Run
 from modelway_runtime.server.metrics import Metrics
 from modelway_runtime.server.scheduler import Scheduler
 from modelway_runtime.settings import ServeSettings
-
-
-class Phase(StrEnum):
-    """The sub-states that the operator shows."""
-
-    LOADING = "Loading"
-    WARMING = "Warming"
-    VALIDATING = "Validating"
-    READY = "Ready"
-    DRAINING = "Draining"
 
 
 class Serving:
@@ -29,24 +18,20 @@ class Serving:
 
 
 class State:
-    """What is known about this process now."""
+    """The model, where it is in its life, and which run of the container this is."""
 
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.run = Run()
         self.phase = Phase.LOADING
         self.digest = ""
-        self.serving: Serving | None = None
+        self.serving: Serving | None = None  # from Ready on, to the end: requests are answered while draining, too
 
     @property
     def is_ready(self) -> bool:
         """Whether new requests should be sent here."""
         return self.phase is Phase.READY
-
-    @property
-    def takes_requests(self) -> bool:
-        """Whether requests that come are answered: while draining, too."""
-        return self.phase in (Phase.READY, Phase.DRAINING)
 
     def enter(self, phase: Phase) -> None:
         """Goes on to a phase; nothing leaves Draining."""
@@ -54,3 +39,21 @@ class State:
             return
         self.phase = phase
         self.metrics.ready.value = 1.0 if phase is Phase.READY else 0.0
+
+    def described(self) -> dict[str, object]:
+        """What `/internal/state` answers."""
+        return {"state": self.phase, "revision": self.settings.revision, "digest": self.digest}
+
+    def figures(self) -> dict[str, object]:
+        """What `/internal/figures` answers: the evidence since this start of the process."""
+        evidence = self.metrics.evidence()
+        return {
+            "revision": self.settings.revision,
+            **self.run.figures(),
+            "state": self.phase,
+            "inFlight": self.metrics.inflight(),
+            "requests": evidence.requests,
+            "errors": evidence.errors,
+            "shadow": int(self.metrics.shadow.value),
+            "latency": {str(bucket): count for bucket, count in enumerate(evidence.latency) if count},
+        }

@@ -1,0 +1,27 @@
+"""A server's life: which start of the process this is, and its phases."""
+
+import secrets
+from enum import StrEnum
+from time import monotonic
+
+
+class Phase(StrEnum):
+    """The sub-states that the operator shows."""
+
+    LOADING = "Loading"
+    WARMING = "Warming"
+    VALIDATING = "Validating"
+    READY = "Ready"
+    DRAINING = "Draining"
+
+
+class Run:
+    """One start of the process. Counts begin at zero with each, so a reader must know which one it reads."""
+
+    def __init__(self) -> None:
+        self._name = secrets.token_hex(8)
+        self._began = monotonic()
+
+    def figures(self) -> dict[str, object]:
+        """The first fields of every internal call that tells counts."""
+        return {"run": self._name, "uptimeSeconds": round(monotonic() - self._began, 3)}
