@@ -61,6 +61,14 @@ def abortion(world: World) -> None:
     world.run_for(120)
 
 
+def abortion_of_a_preview(world: World) -> None:
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.command("abort")
+    world.run_to_phase("RolledBack")
+    world.run_for(120)
+
+
 def supersession(world: World) -> None:
     upgrade(world, "v2")
     reach(world, 0, "Holding")
@@ -101,6 +109,9 @@ def harm_at_last(world: World) -> None:
 ONE_STEP = models.canary({"weight": 50, "hold": "20s"}, bake="0s")
 
 JUDGED = ONE_STEP | {"analysis": {"metrics": [{"name": "errors", "builtin": "ErrorRate", "max": 0.01}]}, "bake": "10m"}
+PREVIEWED = models.blue_green(
+    {"previewHostnames": ["preview.example.com"], "hold": "20s"}, candidateMatches=models.BETA
+)
 
 STORIES = {
     "first-install": Story(first_install),
@@ -108,6 +119,9 @@ STORIES = {
     "rolling": Story(promotion, models.rolling(), fields={"replicas": 3}),
     "half-surge": Story(promotion, ONE_STEP | {"maxSurge": "50%"}, fields={"replicas": 4}),
     "service-only": Story(promotion, ONE_STEP, gateway=False),
+    "blue-green": Story(promotion, PREVIEWED),
+    "blue-green-abort": Story(abortion_of_a_preview, PREVIEWED | {"blueGreen": {"approval": "Required"}}),
+    "matches": Story(promotion, ONE_STEP | {"candidateMatches": models.BETA}),
     "failure": Story(failure, SHORT),
     "abort": Story(abortion, SHORT),
     "supersede": Story(supersession, ONE_STEP),
@@ -120,7 +134,7 @@ STORIES = {
     ),
 }
 
-WHOLE = {"first-install", "canary", "service-only", "abort"}
+WHOLE = {"first-install", "canary", "service-only", "abort", "blue-green"}
 """Stories in which every write is struck each time; in the others every third, and all of them by `make test-full`."""
 
 PASSING = {"Scaling", "Loading", "Routing", "Verifying"}

@@ -136,6 +136,8 @@ def _set_traffic(world: World, moment: Moment) -> None:
         item["backendRefs"] = [{**backend, "name": name, "weight": w} for name, w in shares.items() if w]
     stored = world.store.replace(kinds.HTTP_ROUTE, route, after)
     world.gateway.history[f"{models.NAMESPACE}/fraud"] = [(world.clock.start, shares)]
+    reached = frozenset(name for name, weight in shares.items() if weight)
+    world.gateway.reached[f"{models.NAMESPACE}/fraud"] = [(world.clock.start, reached)]
     if moment.is_programmed:
         status = copy.deepcopy(route["status"])
         for item in status["parents"][0]["conditions"]:

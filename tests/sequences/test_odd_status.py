@@ -14,7 +14,7 @@ from simulation.world import World
 
 UNREADABLE: list[Any] = [
     pytest.param({"stepState": "Warming"}, id="state-of-a-later-version"),
-    pytest.param({"strategy": "BlueGreen"}, id="strategy-of-a-later-version"),
+    pytest.param({"strategy": "Carousel"}, id="strategy-of-a-later-version"),
     pytest.param({"source": "Refresh"}, id="source-of-a-later-version"),
     pytest.param({"lastProgressAt": None}, id="no-progress"),
     pytest.param({"startedAt": None}, id="no-start"),

@@ -50,3 +50,8 @@ def service(model: str) -> str:
 def route(model: str) -> str:
     """Name of the HTTPRoute that divides the traffic."""
     return model
+
+
+def preview(model: str) -> str:
+    """Name of the Service and of the HTTPRoute that lead to a candidate before it takes the traffic."""
+    return f"{model}-preview"

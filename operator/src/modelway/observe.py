@@ -1,6 +1,6 @@
 """From the raw objects in the cache to the frozen snapshot that the planner reads. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from modelway import kinds, names
 from modelway.analysis.figures import Readings
 from modelway.api import ModelDeploymentSpec, Rollout, RuntimeSpec
-from modelway.cluster.snapshot import Snapshot
+from modelway.cluster.snapshot import Claim, Snapshot
 from modelway.kinds import Kind, Manifest
 from modelway.plan import record
 from modelway.plan.observed import (
@@ -21,6 +21,7 @@ from modelway.plan.observed import (
     Owner,
     Pod,
     Revision,
+    Rival,
     Route,
     Runtime,
     Stranger,
@@ -55,6 +56,10 @@ def observe(
         runtimes=tuple(_runtimes(snapshot.runtimes)),
         service=own.get(kinds.SERVICE, {}).get(names.service(name)),
         route=_route(own.get(kinds.HTTP_ROUTE, {}).get(names.route(name))),
+        preview_service=own.get(kinds.SERVICE, {}).get(names.preview(name)),
+        preview_route=_route(own.get(kinds.HTTP_ROUTE, {}).get(names.preview(name))),
+        gateway_features=snapshot.gateway_features,
+        rival=_rival(snapshot.rival),
         plans=plans,
         planned=_planned(plans.get(remembered.rollout.id)) if remembered.rollout else None,
         strangers=tuple(_strangers(children, own, name)),
@@ -267,17 +272,39 @@ def _route(manifest: Manifest | None) -> Route | None:
     if manifest is None:
         return None
     rules = manifest["spec"].get("rules") or ()
-    backends = rules[0].get("backendRefs", ()) if rules else ()
+    shared = _shared(rules)
     route = Route(
         manifest=manifest,
-        weights={item["name"]: item.get("weight", 1) for item in backends},
+        weights={item["name"]: item.get("weight", 1) for item in shared.get("backendRefs") or ()},
         is_programmed=False,
+        others=_led_to(rule for rule in rules if rule is not shared),
+        matched=_led_to(rule for rule in rules if _asks_for_headers(rule)),
     )
     parents = [_parent(manifest, reference) for reference in manifest["spec"].get("parentRefs", ())]
     troubled = next((parent for parent in parents if parent[1]), None)
     if troubled:
         return replace(route, trouble=troubled[1], message=troubled[2])
     return replace(route, is_programmed=bool(parents) and all(done for done, _, _ in parents))
+
+
+def _shared(rules: Sequence[Manifest]) -> Manifest:
+    """The rule that divides by weights: the last one that asks for no header."""
+    return next((rule for rule in reversed(rules) if not _asks_for_headers(rule)), {})
+
+
+def _asks_for_headers(rule: Manifest) -> bool:
+    return any("headers" in match for match in rule.get("matches") or ())
+
+
+def _led_to(rules: Iterable[Manifest]) -> frozenset[str]:
+    return frozenset(item["name"] for rule in rules for item in rule.get("backendRefs") or ())
+
+
+def _rival(claim: Claim | None) -> Rival | None:
+    if claim is None:
+        return None
+    namespace, name = claim.owner
+    return Rival(namespace=namespace, name=name, place=claim.place, gateway="/".join(claim.gateway))
 
 
 _REFERENCE_FIELDS = ("group", "kind", "namespace", "name", "sectionName", "port")

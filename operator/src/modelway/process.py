@@ -10,6 +10,7 @@ from modelway.cluster import defaults, gateway, health
 from modelway.cluster.api import ApiError, Fenced, Superseded
 from modelway.cluster.cache import Cache
 from modelway.cluster.client import Client
+from modelway.cluster.discovery import GatewayApi
 from modelway.cluster.events import Recorder
 from modelway.cluster.intake import Intake
 from modelway.cluster.lease import Election
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 async def run(settings: Settings) -> int:
-    """Run the operator until a signal, a fault or a new Gateway API ends it; the exit code."""
+    """Run the operator until a signal, a fault or another Gateway API ends it; the exit code."""
     stop, metrics = Stop(), Metrics()
     stop.listen()
     connection = await Connection.open(kubeconfig=settings.kubeconfig, context=settings.context)
@@ -83,7 +84,7 @@ class Process:
         metrics: Metrics,
         stop: Stop,
     ) -> None:
-        self._may_gain_gateway = settings.gateway and not cluster.has_gateway
+        self._gateway_api = cluster.gateway_api if settings.gateway else None
         settings = settings.model_copy(update={"gateway": settings.gateway and cluster.has_gateway})
         self._settings, self._client, self._metrics, self._stop = settings, client, metrics, stop
         self._cache, self._queue = Cache(), WorkQueue()
@@ -114,6 +115,7 @@ class Process:
             cache=self._cache,
             clock=lambda: datetime.now(UTC),
             settings=settings,
+            route_fields=cluster.gateway_api.rule_fields,
             events=self._recorder,
             applied=lambda action: metrics.applied.labels(action).inc(),
         )
@@ -162,8 +164,8 @@ class Process:
         yield self._sync.run(), "The sweep"
         yield self._recorder.run(), "The event recorder"
         yield self.election.run(), "The election"
-        if self._may_gain_gateway:
-            yield self._await_gateway(), "The wait for the Gateway API"
+        if self._gateway_api is not None:
+            yield self._await_gateway(self._gateway_api), "The wait for another Gateway API"
 
     async def _reconcile(self, key: Key, epoch: int) -> datetime | None:
         """One pass. Raises Superseded when a later leader has written to this object."""
@@ -195,9 +197,9 @@ class Process:
                 continue
             return
 
-    async def _await_gateway(self) -> None:
-        await gateway.appearance(self._client, self._cache)
-        self._stop.request(0, "the Gateway API appeared; a new start watches HTTPRoutes")
+    async def _await_gateway(self, known: GatewayApi) -> None:
+        await gateway.change(self._client, self._cache, known)
+        self._stop.request(0, "the Gateway API is another one now; a new start uses what it has")
 
     async def _end_writing(self, working: asyncio.Task[None]) -> None:
         """Finish what was begun, say what happened, and let the next process lead at once."""

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from modelway import kinds
 from modelway.analysis.figures import Readings
 from modelway.analysis.inquiry import Inquiry
-from modelway.cluster.api import AlreadyExists, Api, ApiError, Forbidden, Invalid
+from modelway.cluster.api import AlreadyExists, Api, ApiError, Forbidden, Invalid, NotFound
 from modelway.cluster.snapshot import Key, Snapshot
 from modelway.kinds import Kind, Manifest
 from modelway.news import news
@@ -99,13 +99,17 @@ class Reconciler:
         clock: Callable[[], datetime],
         settings: Settings,
         events: Recorder,
+        route_fields: frozenset[str] = frozenset(),
         applied: Callable[[str], None] = _ignore,
         asker: Asker | None = None,
     ) -> None:
+        """`route_fields`: fields of an HTTPRoute rule that the cluster knows."""
         self._api = api
         self._cache = cache
         self._clock = clock
-        self._features = Features(gateway=settings.gateway, runtime_image=settings.runtime_image)
+        self._features = Features(
+            gateway=settings.gateway, runtime_image=settings.runtime_image, route_fields=route_fields
+        )
         self._events = events
         self._applied = applied
         self._asker = asker or Nobody()
@@ -185,6 +189,12 @@ class Reconciler:
             trouble = _trouble(error, action)
             log.warning("Was refused: %s", action.note, extra={"reason": trouble.reason, "error": error.message})
             return trouble
+        except NotFound as error:
+            # Of a child that is created or applied by its uid only one thing can be absent: the kind itself.
+            if action.kind != kinds.HTTP_ROUTE or isinstance(action, Delete):
+                raise
+            message = f"This cluster has no HTTPRoutes (Gateway API) any more: {error.message}"[:512]
+            return Trouble(reason="FeatureNotSupported", message=message, subject=action.kind.name)
         self._applied(type(action).__name__)
         return None
 

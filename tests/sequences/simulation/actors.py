@@ -2,13 +2,17 @@
 
 import random
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from modelway import kinds
 from modelway.kinds import Manifest
+from simulation import rules
 from simulation.clock import Clock, stamp
+from simulation.rules import Request
 from simulation.store import Store
 from simulation.workloads import terminate
+
+T = TypeVar("T")
 
 
 class GarbageCollector:
@@ -98,19 +102,32 @@ class Gateway:
         """Whether it takes over nothing and says nothing."""
         self.refusal: tuple[str, str] | None = None
         """Condition that it denies (Accepted, ResolvedRefs) and the message."""
+        self.refusals: dict[str, tuple[str, str]] = {}
+        """The same for single routes, by name."""
         self._seen: dict[str, tuple[int, datetime]] = {}
         self.history: dict[str, list[tuple[datetime, dict[str, int]]]] = {}
         """For each route (namespace/name): since when which Service gets which share of the requests."""
+        self.reached: dict[str, list[tuple[datetime, frozenset[str]]]] = {}
+        """For each route: since when which Services may get a request, by whatever rule, header or session."""
+        self._taken: dict[str, Manifest] = {}
+        self._gone: dict[str, datetime] = {}
 
     def step(self) -> bool:
-        """Take over what is due."""
-        return True in [self._step(route) for route in self._store.all(kinds.HTTP_ROUTE)]
+        """Take over what is due; a route that is gone leads on for the same delay."""
+        routes = self._store.all(kinds.HTTP_ROUTE)
+        is_less = self._let_go({_key(route) for route in routes})
+        return True in [is_less, *(self._step(route) for route in routes)]
+
+    def answering(self, request: Request) -> dict[str, int]:
+        """Services that may get a request now, with their weights."""
+        return rules.answering(self._taken.values(), request)
 
     def next_due(self) -> datetime | None:
         """When the next route is taken over."""
         if self.is_frozen:
             return None
-        waiting = (since for _, since in self._seen.values() if since + self.delay > self._clock())
+        moments = (*(since for _, since in self._seen.values()), *self._gone.values())
+        waiting = (since for since in moments if since + self.delay > self._clock())
         return min((since + self.delay for since in waiting), default=None)
 
     def weights(self, namespace: str, name: str) -> dict[str, int]:
@@ -124,20 +141,33 @@ class Gateway:
             self._seen[uid] = (generation, self._clock())
         if self.is_frozen or self._seen[uid][1] + self.delay > self._clock():
             return False
-        if not self.refusal:
+        if not self._denied(route):
             self._take_over(route)
         parents = [self._parent(route, reference) for reference in route["spec"].get("parentRefs") or ()]
         after = self._store.replace(kinds.HTTP_ROUTE, route, {**route, "status": {"parents": parents}})
         return after is not route
 
     def _take_over(self, route: Manifest) -> None:
-        rules = route["spec"].get("rules") or ()
-        backends = (rules[0].get("backendRefs") or ()) if rules else ()
-        weights = {item["name"]: item["weight"] for item in backends}
-        key = f"{route['metadata']['namespace']}/{route['metadata']['name']}"
-        history = self.history.setdefault(key, [])
-        if not history or history[-1][1] != weights:
-            history.append((self._clock(), weights))
+        key = _key(route)
+        self._taken[key] = route
+        self._gone.pop(key, None)
+        self._note(self.history, key, rules.weights(route))
+        self._note(self.reached, key, rules.reached(route))
+
+    def _let_go(self, present: set[str]) -> bool:
+        now = self._clock()
+        gone = {key: self._gone.setdefault(key, now) for key in sorted(self._taken.keys() - present)}
+        due = [key for key, since in gone.items() if not self.is_frozen and since + self.delay <= now]
+        for key in due:
+            del self._taken[key], self._gone[key]
+            self._note(self.history, key, {})
+            self._note(self.reached, key, frozenset[str]())
+        return bool(due)
+
+    def _note(self, history: dict[str, list[tuple[datetime, T]]], key: str, value: T) -> None:
+        known = history.setdefault(key, [])
+        if not known or known[-1][1] != value:
+            known.append((self._clock(), value))
 
     def _parent(self, route: Manifest, reference: dict[str, Any]) -> Manifest:
         before = {
@@ -163,15 +193,26 @@ class Gateway:
             )
         return {"parentRef": reference, "controllerName": "gateway.test/controller", "conditions": conditions}
 
+    def _denied(self, route: Manifest) -> tuple[str, str] | None:
+        return self.refusals.get(route["metadata"]["name"], self.refusal)
+
     def _verdict(self, route: Manifest, kind: str) -> tuple[bool, str]:
-        if self.refusal and self.refusal[0] == kind:
-            return False, self.refusal[1]
+        denied = self._denied(route)
+        if denied and denied[0] == kind:
+            return False, denied[1]
         namespace = route["metadata"]["namespace"]
         backends = [b for rule in route["spec"].get("rules") or () for b in rule.get("backendRefs") or ()]
-        missing = [b["name"] for b in backends if not self._store.find(kinds.SERVICE, namespace, b["name"])]
-        if kind == "ResolvedRefs" and missing:
-            return False, f"Service {namespace}/{missing[0]} not found"
+        for backend in backends if kind == "ResolvedRefs" else ():
+            service = self._store.find(kinds.SERVICE, namespace, backend["name"])
+            if service is None:
+                return False, f"Service {namespace}/{backend['name']} not found"
+            if backend["port"] not in [port["port"] for port in service["spec"]["ports"]]:
+                return False, f"TCP Port {backend['port']} not found on Service {namespace}/{backend['name']}"
         return True, "ok"
+
+
+def _key(route: Manifest) -> str:
+    return f"{route['metadata']['namespace']}/{route['metadata']['name']}"
 
 
 _REFUSALS = {"Accepted": "NotAllowedByListeners", "ResolvedRefs": "BackendNotFound"}

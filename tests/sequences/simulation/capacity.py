@@ -27,8 +27,8 @@ def drain_before_scale(facts: Facts) -> str:
     name, since = facts.write.name, facts.now - facts.drain
     if not facts.ready(name):
         return ""
-    if facts.has_gateway and any(weights.get(name, 0) for weights in facts.programmed(since)):
-        return f"{name} loses its pods less than {facts.drain} after its weight"
+    if facts.has_gateway and name in facts.reached(since):
+        return f"{name} loses its pods less than {facts.drain} after the last rule that led to it"
     if not facts.has_gateway and _is_taken_back(facts, name):
         return ""
     if any(name in selection for selection in facts.selections_after(since)):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from modelway import kinds, names
 from modelway.api import ModelDeploymentSpec
 from modelway.kinds import Kind, Manifest
+from simulation import rules
 from simulation.actors import Gateway
 from simulation.clock import parse
 from simulation.selectors import is_ready, revision
@@ -177,9 +178,7 @@ class Facts:
 
     def weights(self, route: Manifest | None = None) -> dict[str, int]:
         """Weights of the stored route (or of that one) by revision name."""
-        route = route or self.store.find(kinds.HTTP_ROUTE, self.namespace, self.name)
-        rules = (route or {}).get("spec", {}).get("rules") or ()
-        return {item["name"]: item["weight"] for item in (rules[0].get("backendRefs") or ())} if rules else {}
+        return rules.weights(route or self.store.find(kinds.HTTP_ROUTE, self.namespace, self.name))
 
     def selected(self, service: Manifest) -> frozenset[str]:
         """Names of the revisions with pods or Deployments that a Service selects."""
@@ -194,6 +193,11 @@ class Facts:
         """Every division of the requests that was in force at some moment after `since`."""
         history = self.gateway.history.get(f"{self.namespace}/{self.name}", [])
         return _in_force(history, since)
+
+    def reached(self, since: datetime) -> set[str]:
+        """Revisions that some request through the gateway could reach at some moment after `since`."""
+        keys = (f"{self.namespace}/{self.name}", f"{self.namespace}/{names.preview(self.name)}")
+        return {name for key in keys for found in _in_force(self.gateway.reached.get(key, []), since) for name in found}
 
     def selections_after(self, since: datetime) -> list[frozenset[str]]:
         """Every selection of the model's Service that was in force at some moment after `since`."""

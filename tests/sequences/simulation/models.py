@@ -41,6 +41,9 @@ GOLDEN = [
 GATEWAY = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["fraud.example.com"]}
 
 
+BETA: list[Manifest] = [{"headers": [{"name": "x-cohort", "value": "beta"}]}]
+
+
 def uri(version: str) -> str:
     """Where a version of the model lies."""
     return f"s3://models/fraud/{version}"
@@ -64,6 +67,12 @@ def spec(version: str = "v1", *, replicas: int | None = 2, gateway: bool = True,
 def canary(*steps: Manifest, **fields: Any) -> Manifest:
     """`spec.rollout` of a Canary with short clocks."""
     return {"strategy": "Canary", "steps": list(steps), "settle": "5s", "drain": "10s"} | fields
+
+
+def blue_green(trial: Manifest | None = None, **fields: Any) -> Manifest:
+    """`spec.rollout` of a BlueGreen with short clocks."""
+    found: Manifest = {"strategy": "BlueGreen", "settle": "5s", "drain": "10s", "bake": "1m"}
+    return found | ({"blueGreen": trial} if trial else {}) | fields
 
 
 def rolling(**fields: Any) -> Manifest:

@@ -25,7 +25,8 @@ class Narrator:
             if history[-1][1] != self._shares.get(key):
                 self._shares[key] = history[-1][1]
                 shares = " ".join(f"{name}={weight}" for name, weight in history[-1][1].items())
-                self._world.say(f"         the gateway divides {shares or 'nothing'}")
+                does = "previews" if key.endswith("-preview") else "divides"
+                self._world.say(f"         the gateway {does} {shares or 'nothing'}")
 
     def _tell_pods(self) -> None:
         found: dict[str, list[Manifest]] = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 from modelway import kinds, names
 from modelway.kinds import Manifest
+from simulation import rules
 from simulation.server import Write
 
 
@@ -75,9 +76,8 @@ def _labels(write: Write) -> str:
 
 
 def _weights(route: Manifest) -> str:
-    rules = route["spec"].get("rules") or ()
-    backends = (rules[0].get("backendRefs") or ()) if rules else ()
-    return " ".join(f"{item['name']}={item['weight']}" for item in backends) or "no backends"
+    shares = " ".join(f"{name}={weight}" for name, weight in rules.weights(route).items()) or "no backends"
+    return shares + "".join(f", what matches to {name}" for name in sorted(rules.matched(route)))
 
 
 def _status(write: Write) -> str:

@@ -34,6 +34,7 @@ class Process:
         asker: Asker,
         *,
         has_gateway: bool,
+        route_fields: frozenset[str],
         epoch: int,
     ) -> None:
         self.view = View(store, clock, has_gateway=has_gateway)
@@ -44,6 +45,7 @@ class Process:
             cache=self.view.cache,
             clock=clock,
             settings=Settings(gateway=has_gateway, runtime_image="localhost/modelway-runtime:0.1.0"),
+            route_fields=route_fields,
             events=recorder,
             asker=asker,
         )

@@ -67,8 +67,8 @@ class Oracle:
                     self.violations.append(f"requests to Service {place} find no ready pod")
 
     def _backends(self, namespace: str, name: str) -> list[str]:
-        weights = self._gateway.weights(namespace, name)
-        return [name, *(service for service, weight in weights.items() if weight)]
+        histories = (self._gateway.reached.get(f"{namespace}/{route}") for route in (name, names.preview(name)))
+        return [name, *sorted({service for history in histories if history for service in history[-1][1]})]
 
     def _facts(self, write: Write) -> Facts | None:
         subject = write.after or write.before

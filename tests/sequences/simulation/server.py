@@ -73,6 +73,8 @@ class Server:
         self.events: list[tuple[datetime, Manifest]] = []
         self.observers: list[Callable[[Write], None]] = []
         self.requests: list[tuple[str, Kind, str]] = []
+        self.absent: set[Kind] = set()
+        """Kinds that no CustomResourceDefinition makes known."""
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> Manifest:
         """The object as stored."""
@@ -179,6 +181,8 @@ class Server:
 
     def _ask(self, verb: str, kind: Kind, name: str) -> None:
         self.requests.append((verb, kind, name))
+        if kind in self.absent:
+            raise NotFound(404, "NotFound", "the server could not find the requested resource")
         for rule in self.faults.rules:
             error = rule(verb, kind, name)
             if error:

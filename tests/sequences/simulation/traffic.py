@@ -1,6 +1,8 @@
 """The invariants of traffic: where requests may go, checked at each write of the route and the Service."""
 
 from modelway import kinds, names
+from modelway.kinds import Manifest
+from simulation import rules
 from simulation.facts import Facts, need
 
 
@@ -24,20 +26,67 @@ def no_weight_on_emptiness(facts: Facts) -> str:
     return f"weight on {empty} without a ready pod: {before} -> {weights}"
 
 
+def _is_preview(facts: Facts) -> bool:
+    write = facts.write
+    return write.kind == kinds.HTTP_ROUTE and write.name == names.preview(facts.name) and write.after is not None
+
+
 def weights_are_valid(facts: Facts) -> str:
     """2: each rule's weights are whole, add up to 100, and name Services that exist."""
-    if not _is_route(facts) or facts.write.after is None:
+    if not (_is_route(facts) or _is_preview(facts)) or facts.write.after is None:
         return ""
-    shares = []
     for rule in facts.write.after["spec"].get("rules") or ():
-        backends = rule.get("backendRefs") or ()
-        shares.append({item["name"]: item["weight"] for item in backends})
-        if backends and sum(item["weight"] for item in backends) != 100:
-            return f"weights do not add up to 100: {shares[-1]}"
-        missing = [item["name"] for item in backends if not facts.has_service(item["name"])]
+        shares = {item["name"]: item["weight"] for item in rule.get("backendRefs") or ()}
+        if shares and sum(shares.values()) != 100:
+            return f"weights do not add up to 100: {shares}"
+        if 0 in shares.values():
+            return f"a session would hold its client to what has no weight: {shares}"
+        missing = [name for name in shares if not facts.has_service(name)]
         if missing:
             return f"the route names Services that do not exist: {missing}"
-    return "" if all(share == shares[0] for share in shares) else f"the rules divide differently: {shares}"
+    return _shares_agree(facts, facts.write.after)
+
+
+def _shares_agree(facts: Facts, route: Manifest) -> str:
+    """Every rule without headers divides alike; but who does not speak gRPC gets none of it, and nobody gets more."""
+    wanted = rules.weights(route)
+    for rule in route["spec"].get("rules") or ():
+        shares = {item["name"]: item["weight"] for item in rule.get("backendRefs") or ()}
+        if rules.asks_for_headers(rule) or shares == wanted:
+            continue
+        candidate = facts.rollout.get("revision")
+        if not shares.keys() < wanted.keys() or candidate in shares:
+            return f"the rules divide differently: {shares} beside {wanted}"
+    return ""
+
+
+def special_rules_lead_to_a_ready_candidate(facts: Facts) -> str:
+    """13: requests with certain headers, and those of a preview, go only to a candidate that can answer them."""
+    after, rollout = facts.write.after, facts.rollout
+    led = (
+        rules.matched(after)
+        if _is_route(facts)
+        else set(rules.weights(after)) | rules.matched(after)
+        if _is_preview(facts)
+        else set()
+    )
+    is_on_its_way = "finishedAt" not in rollout and not rollout.get("outcome")
+    for name in led:
+        if name != rollout.get("revision") or not is_on_its_way:
+            return f"{name} is led to by a rule, and is no candidate"
+        if not facts.ready(name):
+            return f"{name} is led to by a rule, and has no ready pod"
+    return ""
+
+
+def switched_at_once(facts: Facts) -> str:
+    """3: a BlueGreen candidate has nothing or everything, as long as stable has all of its pods."""
+    candidate = facts.rollout.get("revision", "")
+    is_whole = facts.seen_ready(facts.stable) >= facts.count if facts.stable else False
+    if not _is_route(facts) or facts.strategy != "BlueGreen" or not is_whole or candidate == facts.stable:
+        return ""
+    weight = facts.weights(facts.write.after).get(candidate, 0)
+    return "" if weight in (0, 100) or "finishedAt" in facts.rollout else f"{candidate} was given {weight} of 100"
 
 
 def never_above_the_step(facts: Facts) -> str:
@@ -65,7 +114,7 @@ def granted(facts: Facts, name: str) -> int:
         return 100
     if facts.strategy == "Rolling":
         return 100 if not facts.has_gateway else 100 * facts.ready(name) // max(facts.count, 1)
-    steps = facts.plan.get("steps") or []
+    steps = [{"weight": 0}] if facts.strategy == "BlueGreen" else facts.plan.get("steps") or []
     index = rollout.get("stepIndex", 0)
     if index >= len(steps):
         return 100
@@ -163,6 +212,8 @@ def _before(facts: Facts) -> dict[str, int]:
 
 
 CHECKS = {
+    "13 special rules": special_rules_lead_to_a_ready_candidate,
+    "3 switched at once": switched_at_once,
     "1 no weight on emptiness": no_weight_on_emptiness,
     "2 weights valid": weights_are_valid,
     "3 never above the step": never_above_the_step,

@@ -20,7 +20,8 @@ class View:
     def __init__(self, store: Store, clock: Clock, *, has_gateway: bool) -> None:
         self._store = store
         self._clock = clock
-        self._kinds = watched.watched(gateway=has_gateway).kinds
+        scope = watched.watched(gateway=has_gateway)
+        self._kinds = (*scope.kinds, *scope.polled)
         self._read = len(store.journal)
         self._pending: dict[Kind, deque[Change]] = {kind: deque() for kind in self._kinds}
         self._known: set[str] = set()

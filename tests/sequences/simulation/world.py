@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from modelway import kinds, names
 from modelway.kinds import Kind, Manifest
-from simulation import models
+from simulation import models, rules
 from simulation.actors import Autoscaler, GarbageCollector, Gateway
 from simulation.asker import Asker, Provider
 from simulation.callers import Callers
@@ -20,6 +20,7 @@ from simulation.notes import Aliases, describe, place
 from simulation.operator import Process
 from simulation.oracle import Oracle
 from simulation.recorder import Recorder
+from simulation.rules import Request
 from simulation.scripts import Script, Scripts
 from simulation.selectors import endpoints, is_ready, revision
 from simulation.server import Died, Server, Write
@@ -41,11 +42,20 @@ class Actor(Protocol):
 class World:
     """With a seed the next mover is drawn; without one all actors move, then events arrive, then a pass runs."""
 
-    def __init__(self, *, seed: int | None = None, has_gateway: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        has_gateway: bool = True,
+        route_fields: frozenset[str] = frozenset({"name"}),
+    ) -> None:
+        """`route_fields`: optional fields that the rules of HTTPRoutes have; by default as in the standard channel."""
         self.clock = Clock()
         self.store = Store(self.clock)
         self.scripts = Scripts()
         self.server = Server(self.store, self.clock)
+        if not has_gateway:
+            self.server.absent.add(kinds.HTTP_ROUTE)
         self.kubelet = Kubelet(self.store, self.clock, self.scripts)
         self.workloads = DeploymentController(self.store, self.clock)
         self.autoscaler = Autoscaler(self.store, self.clock)
@@ -66,6 +76,7 @@ class World:
         self.crashes = 0
         self._order = random.Random(seed) if seed is not None else None
         self._has_gateway = has_gateway
+        self.route_fields = route_fields
         self._moves = 0
         self._edits = 0
         self._resting: dict[int, tuple[int, datetime, int]] = {}
@@ -180,9 +191,21 @@ class World:
     def weights(self, name: str = "fraud") -> dict[str, int]:
         """Weights of the route by version, those of 0 left out."""
         route = self.store.find(kinds.HTTP_ROUTE, models.NAMESPACE, name)
-        rules = (route or {}).get("spec", {}).get("rules") or ()
-        backends = (rules[0].get("backendRefs") or ()) if rules else ()
-        return {self.version_of(item["name"]): item["weight"] for item in backends if item["weight"]}
+        return {self.version_of(name): weight for name, weight in rules.weights(route).items() if weight}
+
+    def matched(self, name: str = "fraud") -> set[str]:
+        """Versions that requests with certain headers go to by the route."""
+        route = self.store.find(kinds.HTTP_ROUTE, models.NAMESPACE, name)
+        return {self.version_of(found) for found in rules.matched(route)}
+
+    def previewed(self, name: str = "fraud") -> set[str]:
+        """Versions that the preview host names lead to."""
+        route = self.store.find(kinds.HTTP_ROUTE, models.NAMESPACE, f"{name}-preview")
+        return {self.version_of(found) for found in rules.weights(route)}
+
+    def answers(self, **request: Any) -> set[str]:
+        """Versions that may answer a request through the gateway now."""
+        return {self.version_of(found) for found in self.gateway.answering(Request(**request))}
 
     def version_of(self, name: str) -> str:
         """The version that a revision serves."""
@@ -274,6 +297,7 @@ class World:
             self.recorder,
             Asker(self.store, self.clock, self.callers, self.providers),
             has_gateway=self._has_gateway,
+            route_fields=self.route_fields if self._has_gateway else frozenset(),
             epoch=self._epoch,
         )
 

@@ -4,7 +4,7 @@ from modelway.api.autoscaling import Autoscaling
 from modelway.api.model import ModelSource
 from modelway.api.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from modelway.api.modelruntime import ClusterModelRuntime, ModelRuntime, RuntimeSpec
-from modelway.api.rollout import Rollout, Step
+from modelway.api.rollout import CandidateMatch, Rollout, Step
 from modelway.api.runtime import RuntimeChoice
 from modelway.api.status import Status
 from modelway.api.traffic import Traffic
@@ -12,6 +12,7 @@ from modelway.api.validation import GoldenRequest, Validation
 
 __all__ = [
     "Autoscaling",
+    "CandidateMatch",
     "ClusterModelRuntime",
     "GoldenRequest",
     "ModelDeployment",

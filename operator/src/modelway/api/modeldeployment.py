@@ -1,6 +1,6 @@
 """The ModelDeployment: what a user writes. Pure."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,12 @@ from modelway.api.validation import Validation
 
 MAX_NAME_LENGTH = 45
 """A revision's name adds a dash and the hash and must still be the name of a Service."""
+
+_HAS_GATEWAY: Final = "(has(self.traffic) && has(self.traffic.parentRefs) && size(self.traffic.parentRefs) > 0)"
+_HAS_PREVIEW: Final = (
+    "(has(self.rollout.blueGreen) && has(self.rollout.blueGreen.previewHostnames) && "
+    "size(self.rollout.blueGreen.previewHostnames) > 0)"
+)
 
 
 class ModelDeploymentSpec(Struct):
@@ -45,7 +51,32 @@ class ModelDeploymentSpec(Struct):
             "autoscaling.minReplicas, or leave autoscaling out",
             holds=lambda spec: spec.replicas is None or spec.autoscaling is None,
         ),
+        Rule(
+            cel=f"{_HAS_GATEWAY} || !(has(self.rollout.candidateMatches) && size(self.rollout.candidateMatches) > 0)",
+            message="candidateMatches need a gateway: name one in traffic.parentRefs, or leave candidateMatches out",
+            holds=lambda spec: spec.has_gateway or not spec.rollout.candidate_matches,
+        ),
+        Rule(
+            cel=f"{_HAS_GATEWAY} || !{_HAS_PREVIEW}",
+            message="previewHostnames need a gateway: name one in traffic.parentRefs, or leave previewHostnames out "
+            "and use the Service NAME-preview inside the cluster",
+            holds=lambda spec: spec.has_gateway or not spec.rollout.preview_hostnames,
+        ),
+        Rule(
+            cel=f"!{_HAS_PREVIEW} || !(has(self.traffic) && has(self.traffic.hostnames)) || "
+            "!self.rollout.blueGreen.previewHostnames.exists(name, name in self.traffic.hostnames)",
+            message="a preview host name leads to the candidate only: write in previewHostnames names that are not in "
+            "traffic.hostnames",
+            holds=lambda spec: (
+                not spec.traffic or not set(spec.rollout.preview_hostnames) & set(spec.traffic.hostnames)
+            ),
+        ),
     )
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether the traffic goes through a Gateway."""
+        return bool(self.traffic and self.traffic.parent_refs)
 
 
 class ModelDeployment(Struct):

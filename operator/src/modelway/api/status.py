@@ -48,6 +48,8 @@ class Address(Part):
     """gRPC, as clients reach it."""
     internal: Long | None = None
     """REST, inside the cluster."""
+    preview: Long | None = None
+    """REST of a candidate that is tried before it takes the traffic."""
 
 
 class RuntimeInUse(Part):
@@ -141,6 +143,8 @@ class TrafficShare(Part):
     """Percent that it should get."""
     programmed_weight: Count | None = None
     """Percent that the gateway has confirmed."""
+    match: Short | None = None
+    """`candidateMatches` where requests that match go to it whatever the weights."""
     last_programmed_time: Time | None = None
     """When the gateway confirmed it."""
 
@@ -247,7 +251,7 @@ class RolloutStatus(Part):
     against: Short | None = None
     """After an undo: name of the revision that the spec still asks for."""
     strategy: Short | None = None
-    """Strategy that it follows: `Initial`, `Rolling`, `Canary` or `Return`."""
+    """Strategy that it follows: `Initial`, `Rolling`, `Canary`, `BlueGreen` or `Return`."""
     plan: Short | None = None
     """ConfigMap that holds the rollout's spec as it was when it began."""
     source: Short | None = None

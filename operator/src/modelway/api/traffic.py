@@ -48,6 +48,9 @@ class Traffic(Struct):
     """Time-outs as in an HTTPRoute rule, such as `request: 30s`."""
     filters: Annotated[tuple[OpenObject, ...], Field(max_length=16)] = ()
     """Filters as in an HTTPRoute rule."""
+    session_persistence: OpenObject | None = None
+    """Session persistence as in an HTTPRoute rule, such as `type: Cookie`; the Gateway API has it in its experimental
+    channel. Weights then divide new sessions. Absent: each request is divided anew."""
 
     rules = (
         Rule(
@@ -62,8 +65,13 @@ class Traffic(Struct):
             holds=lambda traffic: traffic.paths != "All" or bool(traffic.hostnames),
         ),
         Rule(
-            cel=f"({_HAS_PARENTS}) || !(has(self.timeouts) || (has(self.filters) && size(self.filters) > 0))",
-            message="timeouts and filters are the gateway's: name one in parentRefs, or leave them out",
-            holds=lambda traffic: bool(traffic.parent_refs) or (traffic.timeouts is None and not traffic.filters),
+            cel=f"({_HAS_PARENTS}) || !(has(self.timeouts) || has(self.sessionPersistence) || "
+            "(has(self.filters) && size(self.filters) > 0))",
+            message="timeouts, filters and sessionPersistence are the gateway's: name one in parentRefs, or leave "
+            "them out",
+            holds=lambda traffic: (
+                bool(traffic.parent_refs)
+                or (traffic.timeouts is None and traffic.session_persistence is None and not traffic.filters)
+            ),
         ),
     )

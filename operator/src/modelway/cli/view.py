@@ -43,6 +43,8 @@ def _head(model: Model, paint: Paint) -> Iterable[str]:
         yield f"  URL     {address.url}"
     if address and address.internal and address.internal != address.url:
         yield f"  inside  {address.internal}"
+    if address and address.preview:
+        yield f"  preview {address.preview}"
 
 
 def _painted_phase(phase: str, paint: Paint) -> str:
@@ -59,12 +61,8 @@ def _rollout(model: Model, now: datetime, paint: Paint) -> Iterable[str]:
     way = f"revision {origin}{model.number(rollout.revision)}"
     strategy = rollout.strategy or "–"
     yield f"{paint.strong(f'Rollout {rollout.id}')}  {strategy}, {way}, {_ending(rollout, now, paint)}"
-    steps = model.spec.rollout.steps if model.spec else ()
-    if (
-        not rollout.finished_at
-        and rollout.strategy == "Canary"
-        and rollout.step_count in (None, len(steps), len(steps) + 1)
-    ):
+    steps = _listed(model, rollout)
+    if steps is not None and not rollout.finished_at and rollout.step_count in (None, len(steps), len(steps) + 1):
         yield from _steps(steps, rollout, now, paint)
     elif not rollout.finished_at and rollout.step_state:
         yield f"  {paint.strong('▶')} {rollout.step_state}"
@@ -75,6 +73,14 @@ def _rollout(model: Model, now: datetime, paint: Paint) -> Iterable[str]:
     if last and last.verb and last.result:
         who = f" by {last.by}" if last.by else ""
         yield paint.faint(f"  last command: {last.verb}{who}: {last.result}") + _more(last.message, ". ")
+
+
+def _listed(model: Model, rollout: RolloutStatus) -> Sequence[Step] | None:
+    """The steps as the spec has them now; None with a strategy that has none."""
+    if model.spec is None or rollout.strategy not in ("Canary", "BlueGreen"):
+        return None
+    is_canary = rollout.strategy == "Canary"
+    return model.spec.rollout.steps if is_canary else model.spec.rollout.stages(rollout.strategy)
 
 
 def _ending(rollout: RolloutStatus, now: datetime, paint: Paint) -> str:
@@ -147,7 +153,7 @@ def _revisions(model: Model, paint: Paint) -> Iterable[str]:
         weight = "–" if share is None else f"{share.desired_weight or 0} %"
         who = f"{revision.number or '?':>3}  {_role(model, revision):<9}"
         what = f"{_ready(revision):<12}  {revision.state or '–':<8}  {revision.version or ''}"
-        line = f"  {who}  {weight:>5}  {what}".rstrip() + _lag(share)
+        line = f"  {who}  {weight:>5}  {what}".rstrip() + _lag(share) + _matching(share)
         yield paint.faint(line) if share is None and not revision.reason else line
         if revision.reason:
             yield paint.bad(f"       {revision.reason}") + _more(revision.message or _failure(model, revision))
@@ -158,6 +164,10 @@ def _lag(share: TrafficShare | None) -> str:
     if share is None or share.programmed_weight in (None, share.desired_weight):
         return ""
     return f"  (the gateway is at {share.programmed_weight} %)"
+
+
+def _matching(share: TrafficShare | None) -> str:
+    return "  (and what candidateMatches names)" if share is not None and share.match else ""
 
 
 def _role(model: Model, revision: Revision) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from modelway import kinds, names
-from modelway.cluster import slim
+from modelway.cluster import gateways, slim
+from modelway.cluster.claims import Claims
 from modelway.cluster.snapshot import Key, Snapshot
 from modelway.kinds import Kind, Manifest
 
@@ -36,14 +37,18 @@ class Cache:
         self._objects: dict[Kind, dict[_Place, Manifest]] = {}
         self._families: dict[Key, dict[Kind, dict[str, Manifest]]] = {}
         self._tombstones: OrderedDict[tuple[Kind, str], _Tombstone] = OrderedDict()
+        self._claims = Claims()
 
     def snapshot(self, key: Key) -> Snapshot:
         """All that is known about one ModelDeployment, in this moment."""
         family = self._families.get(key, {})
+        owner = self._objects.get(kinds.MODEL_DEPLOYMENT, {}).get(key)
         return Snapshot(
-            owner=self._objects.get(kinds.MODEL_DEPLOYMENT, {}).get(key),
+            owner=owner,
             children={kind: tuple(members[name] for name in sorted(members)) for kind, members in family.items()},
             runtimes=self._runtimes(key[0]),
+            gateway_features=self._features(owner) if owner else frozenset(),
+            rival=self._claims.rival(key),
         )
 
     def store(self, kind: Kind, manifest: Manifest) -> None:
@@ -65,13 +70,17 @@ class Cache:
         before = self._objects.get(kind, {}).get(_place(manifest))
         if not self._put(kind, manifest):
             return ()
+        if before is not None and kind in gateways.KINDS and gateways.tells_same(before, manifest):
+            return ()
         owners = self.affected(kind, manifest)
         return owners if before is None else _united(owners, self.affected(kind, before))
 
     def affected(self, kind: Kind, manifest: Manifest) -> tuple[Key, ...]:
         """The ModelDeployments that may have to act when this object changes."""
         if kind == kinds.MODEL_DEPLOYMENT:
-            return (_place(manifest),)
+            return (_place(manifest), *sorted(self._claims.neighbours(manifest)))
+        if kind in gateways.KINDS:
+            return tuple(key for key, model in self._models() if gateways.concerns(kind, manifest, model))
         if kind == kinds.MODEL_RUNTIME:
             namespace = manifest["metadata"]["namespace"]
             return tuple(key for key in self.keys() if key[0] == namespace)
@@ -120,6 +129,13 @@ class Cache:
         """The highest epoch in which any status was written."""
         return max((slim.epoch(model) for model in self.objects(kinds.MODEL_DEPLOYMENT)), default=0)
 
+    def _models(self) -> Iterable[tuple[Key, Manifest]]:
+        return self._objects.get(kinds.MODEL_DEPLOYMENT, {}).items()
+
+    def _features(self, model: Manifest) -> frozenset[str]:
+        found = self._objects.get(kinds.GATEWAY, {}), self._objects.get(kinds.GATEWAY_CLASS, {})
+        return gateways.features(model, *found)
+
     def _runtimes(self, namespace: str) -> tuple[Manifest, ...]:
         return tuple(
             runtime
@@ -140,7 +156,7 @@ class Cache:
         if not self._is_news(kind, manifest):
             return False
         place, kept = _place(manifest), slim.slim(kind, manifest)
-        self._drop(kind, place)
+        self._claim(kind, self._unlink(kind, place), kept)
         self._objects.setdefault(kind, {})[place] = kept
         family = None if kind in kinds.OWN_KINDS else _family(kept)
         if family is not None:
@@ -160,16 +176,34 @@ class Cache:
         return True
 
     def _drop(self, kind: Kind, place: _Place) -> None:
+        self._claim(kind, self._unlink(kind, place), None)
+
+    def _unlink(self, kind: Kind, place: _Place) -> Manifest | None:
+        """Take an object out of where it is found; the object."""
         present = self._objects.get(kind, {}).pop(place, None)
         family = None if present is None else _family(present)
         members = self._families.get(family, {}) if family is not None else {}
         if family is None or place[1] not in members.get(kind, {}):
-            return
+            return present
         del members[kind][place[1]]
         if not members[kind]:
             del members[kind]
         if not members:
             del self._families[family]
+        return present
+
+    def _claim(self, kind: Kind, before: Manifest | None, after: Manifest | None) -> None:
+        """Keep the claims as the objects are."""
+        if kind == kinds.MODEL_DEPLOYMENT and after is not None:
+            self._claims.want(_place(after), after)
+        elif kind == kinds.MODEL_DEPLOYMENT and before is not None:
+            self._claims.drop(_place(before))
+        if kind != kinds.HTTP_ROUTE:
+            return
+        if before is not None and (owner := _family(before)):
+            self._claims.release(owner, before)
+        if after is not None and (owner := _family(after)):
+            self._claims.hold(owner, after)
 
     def _bury(self, kind: Kind, uid: str, version: str | None) -> None:
         now = self._clock()

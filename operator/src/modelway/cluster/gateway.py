@@ -1,4 +1,4 @@
-"""Waits for the Gateway API to be installed while a ModelDeployment needs it."""
+"""Waits for the installed Gateway API to become another one while a ModelDeployment needs it."""
 
 import asyncio
 import logging
@@ -8,23 +8,31 @@ from modelway.cluster import discovery
 from modelway.cluster.api import ApiError
 from modelway.cluster.cache import Cache
 from modelway.cluster.client import Client
+from modelway.cluster.discovery import GatewayApi
 
 PAUSE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
 
-async def appearance(client: Client, cache: Cache, *, pause: float = PAUSE_SECONDS) -> None:
-    """Return once an object names a parent and the cluster serves HTTPRoutes."""
+async def change(client: Client, cache: Cache, known: GatewayApi, *, pause: float = PAUSE_SECONDS) -> None:
+    """Return once an object names a parent and the Gateway API is not what was known of it, at two looks in a row.
+
+    A single look may come just when the API server starts, or a CRD is replaced.
+    """
+    last = known
     while True:
         await asyncio.sleep(pause)
         if not is_wanted(cache):
             continue
         try:
-            if await discovery.is_served(client, kinds.HTTP_ROUTE):
-                return
+            found = await discovery.gateway_api(client)
         except ApiError as failure:
             log.warning("Gateway API was not looked for: %s", failure)
+            continue
+        if found == last != known:
+            return
+        last = found
 
 
 def is_wanted(cache: Cache) -> bool:

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 
 from modelway import kinds
-from modelway.cluster import discovery
+from modelway.cluster import discovery, gateways
 from modelway.cluster.api import ApiError
 from modelway.cluster.client import Client
+from modelway.cluster.discovery import GatewayApi
 from modelway.kinds import Kind
 from modelway.settings import Settings
 
@@ -52,7 +53,12 @@ class Cluster:
     """What was found."""
 
     version: tuple[int, int]
-    has_gateway: bool
+    gateway_api: GatewayApi
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether HTTPRoutes are served."""
+        return self.gateway_api.is_served
 
     @property
     def can_stream_lists(self) -> bool:
@@ -87,7 +93,7 @@ class Preflight:
         """What was found, and what is wrong with it, empty when nothing is. Raises ApiError."""
         cluster = Cluster(
             version=await discovery.version(self._client),
-            has_gateway=await discovery.is_served(self._client, kinds.HTTP_ROUTE),
+            gateway_api=await discovery.gateway_api(self._client),
         )
         absent = [kind for kind in kinds.OWN_KINDS if not await discovery.is_served(self._client, kind)]
         if absent:
@@ -111,8 +117,12 @@ def rights(settings: Settings, *, gateway: bool) -> tuple[Right, ...]:
         (kinds.EVENT, "", ("create",)),
     ]
     seeded = ("create", "patch") if settings.default_runtimes else ()
+    shared: list[tuple[Kind, str, tuple[str, ...]]] = [
+        (kinds.CLUSTER_MODEL_RUNTIME, "", (*_READ, *seeded)),
+        *((kind, "", ("get", "list")) for kind in gateways.KINDS if gateway),
+    ]
     return (
-        *_expand(((kinds.CLUSTER_MODEL_RUNTIME, "", (*_READ, *seeded)),), ("",)),
+        *_expand(shared, ("",)),
         *_expand(spaced, scopes),
         *_lease_rights(settings),
     )

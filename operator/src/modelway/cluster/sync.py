@@ -14,6 +14,7 @@ from modelway.kinds import Kind, Manifest
 from modelway.metrics import Metrics
 
 SWEEP_SECONDS = 600.0
+POLL_SECONDS = 60.0
 SWEEP_JITTER = 0.2
 SETTLE_SECONDS = 1.0
 """Between a watch's new beginning and the sweep that looks for deletions before it."""
@@ -36,7 +37,7 @@ class Sync:
 
     async def prime(self) -> None:
         """Fill the cache before anything is decided: with half of it, every child would look missing."""
-        await asyncio.gather(*(self._prime(kind) for kind in self._watched.kinds))
+        await asyncio.gather(*(self._prime(kind) for kind in (*self._watched.kinds, *self._watched.polled)))
         counts = {kind.name: count for kind, count in self._cache.counts().items()}
         log.info("Filled the cache", extra={"objects": counts})
 
@@ -46,11 +47,13 @@ class Sync:
         self._requests.put_nowait(kind)
 
     async def run(self) -> None:
-        """Sweep each kind every ten minutes or so, and on request."""
+        """Sweep each kind every ten minutes or so, and on request; each minute what nothing watches."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._serve_requests())
             for kind in self._watched.kinds:
-                tasks.create_task(self._sweep_forever(kind))
+                tasks.create_task(self._sweep_forever(kind, SWEEP_SECONDS))
+            for kind in self._watched.polled:
+                tasks.create_task(self._sweep_forever(kind, POLL_SECONDS))
 
     async def sweep(self, kind: Kind) -> int:
         """Compare the cache with the API server; how many objects differed."""
@@ -77,9 +80,9 @@ class Sync:
             for kind in requested:
                 await self._try_sweep(kind)
 
-    async def _sweep_forever(self, kind: Kind) -> None:
+    async def _sweep_forever(self, kind: Kind, seconds: float) -> None:
         while True:
-            await asyncio.sleep(spread(SWEEP_SECONDS, SWEEP_JITTER))
+            await asyncio.sleep(spread(seconds, SWEEP_JITTER))
             await self._try_sweep(kind)
 
     async def _try_sweep(self, kind: Kind) -> None:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from modelway import kinds, names
 from modelway.api import ModelDeploymentSpec, RuntimeSpec
 from modelway.kinds import Manifest
+from modelway.plan import gateways
 from modelway.plan.actions import Action, Create, Verify
 from modelway.plan.observed import Observed, Revision, Runtime, Stranger
 from modelway.plan.quotes import quoted
@@ -59,9 +60,8 @@ def _unsupported(observed: Observed, spec: ModelDeploymentSpec) -> Trouble | Non
     """What the schema cannot see and the API server does not check."""
     if observed.strangers:
         return _strange(min(observed.strangers, key=lambda stranger: stranger.is_leaving))
-    if observed.has_gateway and not observed.features.gateway:
-        message = "spec.traffic.parentRefs needs the Gateway API (HTTPRoute v1), which this cluster does not have"
-        return Trouble(reason="FeatureNotSupported", message=message)
+    if found := gateways.blocked(observed, spec):
+        return found
     requests = spec.validation.requests if spec.validation else ()
     size = sum(len(json.dumps([request.request, request.expect])) for request in requests)
     if size > GOLDEN_LIMIT:
@@ -169,5 +169,6 @@ def _checked(observed: Observed, parent: Parent, manifest: Manifest) -> list[tup
         found.append((kinds.HORIZONTAL_POD_AUTOSCALER, autoscaled))
     if observed.has_gateway and spec.traffic and observed.route is None:
         model = spec.model.name or parent.name
-        found.append((kinds.HTTP_ROUTE, traffic.route(parent, spec.traffic, model, {name: 100})))
+        division, fields = traffic.Division(weights={name: 100}), observed.features.route_fields
+        found.append((kinds.HTTP_ROUTE, traffic.route(parent, spec.traffic, model, division, fields=fields)))
     return found

@@ -4,19 +4,18 @@ Up: objects, pods, autoscalers, Service and route; then down: pods that nothing 
 as a whole with what is wanted, so that a converged model costs no write.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from modelway import kinds
 from modelway.api import Validation
-from modelway.kinds import Kind, Manifest
-from modelway.plan import capacity, counts, rollouts, weights
-from modelway.plan.actions import Action, Apply, Create, Delete, Scale
+from modelway.plan import capacity, counts, rollouts, routing, writes
+from modelway.plan.actions import Action, Apply, Create, Scale
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Revision
 from modelway.plan.record import HISTORY_LIMIT, Outcome, Source
 from modelway.plan.scene import WAITING_STATES, Scene
 from modelway.plan.trouble import fetched_digest
-from modelway.resources import autoscaler, traffic, workload
+from modelway.resources import autoscaler, workload
 from modelway.resources import revision as revisions
 from modelway.resources.merge import holds
 
@@ -28,45 +27,13 @@ def actions(scene: Scene, wanted: Wanted) -> tuple[Action, ...]:
         *(action for item in scene.observed.revisions for action in _objects(scene, wanted, item)),
         *(action for item in scene.observed.revisions for action in _raised(scene, item)),
         *(action for item in scene.observed.revisions for action in _autoscaled(scene, item)),
-        *_service(scene),
-        *_route(scene),
+        *routing.actions(scene),
         *(action for item in scene.observed.revisions for action in _lowered(scene, item)),
         *(action for item in scene.observed.revisions for action in _marked(scene, wanted, item)),
         *_adopted(scene),
         *_evidence(scene),
         *_collected(scene, wanted),
     )
-
-
-def _ensured(kind: Kind, stored: Manifest | None, manifest: Manifest, note: str) -> Iterator[Action]:
-    """Create what is missing, apply what differs, leave alone what holds."""
-    if stored is None:
-        yield Create(kind=kind, manifest=manifest, note=note)
-    elif not holds(stored, manifest):
-        yield Apply(
-            kind=kind,
-            manifest=_identified(stored, manifest),
-            note=f"{note}: repair" if _is_same_intent(stored, manifest) else note,
-        )
-
-
-def _identified(stored: Manifest, manifest: Manifest) -> Manifest:
-    """With the uid of the object that is meant: an apply would create one that somebody has just deleted."""
-    return manifest | {"metadata": manifest["metadata"] | {"uid": stored["metadata"]["uid"]}}
-
-
-def _is_same_intent(stored: Manifest, manifest: Manifest) -> bool:
-    """Whether we asked for just this before, so that somebody else changed it."""
-    parts = ("labels", "annotations")
-    return all(holds(stored["metadata"].get(part), manifest["metadata"].get(part, {})) for part in parts)
-
-
-def _guarded(stored: Manifest | None, manifest: Manifest) -> Manifest:
-    """With the resourceVersion that the decision was made from, so that a late write fails."""
-    if stored is None:
-        return manifest
-    version = {"resourceVersion": stored["metadata"]["resourceVersion"]}
-    return manifest | {"metadata": manifest["metadata"] | version}
 
 
 def _plan(scene: Scene) -> Iterator[Action]:
@@ -83,7 +50,8 @@ def _evidence(scene: Scene) -> Iterator[Action]:
     stored = scene.observed.plans.get(archive.rollout)
     if stored is None or archive.is_empty or workload.evidence(stored) == archive.text():
         return
-    manifest = _guarded(stored, _identified(stored, workload.with_evidence(stored, scene.parent, archive.text())))
+    manifest = workload.with_evidence(stored, scene.parent, archive.text())
+    manifest = writes.guarded(stored, writes.identified(stored, manifest))
     yield Apply(kind=kinds.CONFIG_MAP, manifest=manifest, note=f"keep the evidence of rollout {archive.rollout}")
 
 
@@ -103,7 +71,7 @@ def _objects(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Actio
         return
     yield from _golden(scene, wanted, revision)
     service = workload.service(revision.manifest, scene.parent, found)
-    yield from _ensured(kinds.SERVICE, revision.service, service, f"serve {revision.name}")
+    yield from writes.ensured(kinds.SERVICE, revision.service, service, f"serve {revision.name}")
     note = f"run {revision.name}"
     if revision.workload is None:
         count = counts.of(scene, revision)
@@ -111,7 +79,7 @@ def _objects(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Actio
         yield Create(kind=kinds.DEPLOYMENT, manifest=manifest, note=f"{note} with {count} pods")
         return
     manifest = workload.deployment(revision.manifest, scene.parent, found)
-    yield from _ensured(kinds.DEPLOYMENT, revision.workload.manifest, manifest, note)
+    yield from writes.ensured(kinds.DEPLOYMENT, revision.workload.manifest, manifest, note)
     yield from _lock(scene, revision)
 
 
@@ -119,7 +87,9 @@ def _lock(scene: Scene, revision: Revision) -> Iterator[Action]:
     digest = next(filter(None, map(fetched_digest, revision.pods)), "")
     if digest and not revision.lock and not revision.source["model"].get("digest"):
         manifest = workload.lock(revision.name, scene.parent, revision.hash, digest)
-        yield from _ensured(kinds.CONFIG_MAP, revision.lock_manifest, manifest, f"hold {revision.name} to {digest}")
+        yield from writes.ensured(
+            kinds.CONFIG_MAP, revision.lock_manifest, manifest, f"hold {revision.name} to {digest}"
+        )
 
 
 def _golden(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action]:
@@ -132,7 +102,7 @@ def _golden(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action
     if not validation.requests and revision.golden is None:
         return
     manifest = workload.golden(revision.name, scene.parent, revision.hash, validation)
-    yield from _ensured(kinds.CONFIG_MAP, revision.golden, manifest, "take the present golden requests")
+    yield from writes.ensured(kinds.CONFIG_MAP, revision.golden, manifest, "take the present golden requests")
 
 
 def _raised(scene: Scene, revision: Revision) -> Iterator[Action]:
@@ -144,7 +114,7 @@ def _raised(scene: Scene, revision: Revision) -> Iterator[Action]:
 def _lowered(scene: Scene, revision: Revision) -> Iterator[Action]:
     wanted = counts.of(scene, revision)
     if revision.autoscaler and (wanted == 0 or scene.spec.autoscaling is None):
-        yield _delete(kinds.HORIZONTAL_POD_AUTOSCALER, revision.autoscaler, f"{revision.name} has no traffic")
+        yield writes.delete(kinds.HORIZONTAL_POD_AUTOSCALER, revision.autoscaler, f"{revision.name} has no traffic")
     is_free = not _is_autoscaled(scene, revision) or wanted == 0
     if revision.workload and revision.replicas > wanted and is_free and revision.autoscaler is None:
         yield _scale(revision, wanted, f"scale {revision.name} down from {revision.replicas} to {wanted}")
@@ -154,11 +124,6 @@ def _scale(revision: Revision, replicas: int, note: str) -> Scale:
     assert revision.workload is not None
     version = revision.workload.resource_version
     return Scale(kind=kinds.DEPLOYMENT, name=revision.name, replicas=replicas, resource_version=version, note=note)
-
-
-def _delete(kind: Kind, manifest: Manifest, note: str) -> Delete:
-    metadata = manifest["metadata"]
-    return Delete(kind=kind, name=metadata["name"], uid=metadata["uid"], note=note)
 
 
 def _is_autoscaled(scene: Scene, revision: Revision) -> bool:
@@ -179,58 +144,7 @@ def _autoscaled(scene: Scene, revision: Revision) -> Iterator[Action]:
     floor = wanted if is_candidate or rollout else max(spec.min_replicas, capacity.need(100, spec.min_replicas))
     manifest = autoscaler.autoscaler(revision.name, scene.parent, revision.hash, spec, floor)
     note = f"scale {revision.name} between {manifest['spec']['minReplicas']} and {spec.max_replicas}"
-    yield from _ensured(kinds.HORIZONTAL_POD_AUTOSCALER, revision.autoscaler, manifest, note)
-
-
-def _service(scene: Scene) -> Iterator[Action]:
-    chosen = weights.selection(scene)
-    if chosen is None:
-        return
-    revision = scene.observed.revision(chosen)
-    shown = revision or scene.stable or scene.candidate
-    if shown is None:
-        return
-    identity = revision.hash if revision else ""
-    manifest = traffic.service(scene.parent, identity, shown.rendered["service"]["ports"])
-    stored = scene.observed.service
-    note = f"send callers inside the cluster to {chosen or 'every revision'}"
-    yield from _ensured(kinds.SERVICE, stored, _guarded(stored, manifest), note)
-
-
-def _route(scene: Scene) -> Iterator[Action]:
-    stored = scene.observed.route
-    if not scene.observed.has_gateway or scene.is_suspended:
-        if stored is not None:
-            yield _delete(kinds.HTTP_ROUTE, stored.manifest, "no traffic is asked for")
-        return
-    shares = weights.weights(scene) or _kept(scene)
-    if not shares or not _have_services(scene, shares) or scene.spec.traffic is None:
-        return
-    model = scene.spec.model.name or scene.parent.name
-    manifest = traffic.route(scene.parent, scene.spec.traffic, model, shares)
-    note = "route " + ", ".join(f"{share} % to {name}" for name, share in shares.items())
-    raw = stored.manifest if stored else None
-    yield from _ensured(kinds.HTTP_ROUTE, raw, _guarded(raw, manifest), note)
-
-
-def _kept(scene: Scene) -> Mapping[str, int] | None:
-    """While no pod is ready: the shares as they are, or all for stable where somebody wrote others into the route.
-
-    Without stable, as in a first install: all for the one that has most.
-    """
-    stored, stable, rollout = scene.observed.route, scene.stable, scene.rollout
-    if stored is None or not (stable or stored.weights):
-        return None
-    first = stable.name if stable else max(stored.weights, key=lambda name: stored.weights[name])
-    known = {first, rollout.revision if rollout else first}
-    is_ours = sum(stored.weights.values()) == 100 and stored.weights.keys() <= known
-    return stored.weights if is_ours else {first: 100}
-
-
-def _have_services(scene: Scene, shares: Mapping[str, int]) -> bool:
-    """Whether every Service that the route would name exists (invariant 2)."""
-    found = (scene.observed.revision(name) for name in shares)
-    return all(item is not None and item.service is not None for item in found)
+    yield from writes.ensured(kinds.HORIZONTAL_POD_AUTOSCALER, revision.autoscaler, manifest, note)
 
 
 def _marked(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action]:
@@ -240,7 +154,7 @@ def _marked(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action
     if holds(revision.manifest["metadata"], manifest["metadata"]):
         return
     note = f"{revision.name} is {found}" + (f", {outcome}" if outcome else "")
-    yield Apply(kind=kinds.CONTROLLER_REVISION, manifest=_identified(revision.manifest, manifest), note=note)
+    yield Apply(kind=kinds.CONTROLLER_REVISION, manifest=writes.identified(revision.manifest, manifest), note=note)
 
 
 def _adopted(scene: Scene) -> Iterator[Action]:
@@ -250,7 +164,7 @@ def _adopted(scene: Scene) -> Iterator[Action]:
         kept += [item for item in (revision.golden, revision.lock_manifest) if item is not None]
     for stored in kept:
         if not stored["metadata"].get("ownerReferences"):
-            manifest = _identified(stored, workload.adopted(stored, scene.parent))
+            manifest = writes.identified(stored, workload.adopted(stored, scene.parent))
             yield Apply(kind=kinds.CONFIG_MAP, manifest=manifest, note=f"adopt {stored['metadata']['name']}")
 
 
@@ -281,7 +195,7 @@ def _collected(scene: Scene, wanted: Wanted) -> Iterator[Action]:
     for revision in [item for item in idle if item.name != scene.record.former][: max(0, surplus)]:
         yield from _removed(revision)
     for number in sorted(scene.observed.plans)[: -HISTORY_LIMIT - 1]:
-        yield _delete(kinds.CONFIG_MAP, scene.observed.plans[number], f"only {HISTORY_LIMIT} rollouts are kept")
+        yield writes.delete(kinds.CONFIG_MAP, scene.observed.plans[number], f"only {HISTORY_LIMIT} rollouts are kept")
 
 
 def _removed(revision: Revision) -> Iterator[Action]:
@@ -296,4 +210,4 @@ def _removed(revision: Revision) -> Iterator[Action]:
     )
     for kind, manifest in found:
         if manifest is not None:
-            yield _delete(kind, manifest, note)
+            yield writes.delete(kind, manifest, note)

@@ -30,7 +30,7 @@ def _locked(revision: Revision, count: int) -> int:
 
 def step_pods(scene: Scene) -> int:
     """Candidate pods that the present step asks for."""
-    weight = scene.step.weight
+    weight = 100 if scene.is_at_once else scene.step.weight
     if scene.observed.has_gateway or weight == 100 or scene.is_gradual:
         return max(1, capacity.need(weight, scene.total))
     if weight == 0:

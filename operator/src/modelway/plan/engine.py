@@ -157,7 +157,8 @@ def _is_routed(scene: Scene) -> bool:
     if candidate is None or not _answers(scene):
         return False
     if scene.observed.has_gateway:
-        return scene.weight_of(candidate) >= weight and scene.observed.route is not None
+        is_shown = not scene.preview_hostnames or scene.observed.is_previewed(candidate)
+        return scene.weight_of(candidate) >= weight and scene.observed.route is not None and is_shown
     if weight == 0:
         return True
     if weight == 100:

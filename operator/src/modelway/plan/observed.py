@@ -143,11 +143,15 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """The model's HTTPRoute: the weights written in it, and whether every parent took them."""
+    """An HTTPRoute of ours: the weights written in it, and whether every parent took them."""
 
     manifest: Manifest
     weights: Mapping[str, int]
     is_programmed: bool
+    others: frozenset[str] = frozenset()
+    """Revisions that its other rules lead to."""
+    matched: frozenset[str] = frozenset()
+    """Those of them that get the requests with certain headers."""
     trouble: str = ""
     message: str = ""
 
@@ -167,6 +171,8 @@ class Features:
 
     gateway: bool
     runtime_image: str
+    route_fields: frozenset[str] = frozenset()
+    """Fields of an HTTPRoute rule that the installed Gateway API has; not every version and channel has all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +183,18 @@ class Stranger:
     name: str
     is_leaving: bool
     """Whether its owner was an earlier ModelDeployment of this name, so that Kubernetes will delete it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """Another ModelDeployment that came first to what this one claims: a host name and path on a Gateway."""
+
+    namespace: str
+    name: str
+    place: str
+    """Host name and path, for people."""
+    gateway: str
+    """Namespace and name of the Gateway, for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +213,11 @@ class Observed:
     runtimes: tuple[Runtime, ...] = ()
     service: Manifest | None = None
     route: Route | None = None
+    preview_service: Manifest | None = None
+    preview_route: Route | None = None
+    gateway_features: frozenset[str] = frozenset()
+    """What every Gateway of the spec can do, as its class reports it."""
+    rival: Rival | None = None
     plans: Mapping[int, Manifest] = field(default_factory=dict)
     planned: RolloutSpec | None = None
     """`spec.rollout` as it was when the recorded rollout began; None while that is not stored."""
@@ -209,7 +232,7 @@ class Observed:
     @property
     def has_gateway(self) -> bool:
         """Whether this model's traffic goes through a Gateway."""
-        return bool(self.spec and self.spec.traffic and self.spec.traffic.parent_refs)
+        return bool(self.spec and self.spec.has_gateway)
 
     @property
     def selected(self) -> Mapping[str, str]:
@@ -222,8 +245,14 @@ class Observed:
         return bool(self.selected) and self.selected.get(names.REVISION_LABEL, revision.hash) == revision.hash
 
     def is_in_use(self, revision: Revision) -> bool:
-        """Whether the route gives it weight, or the model's own Service selects it."""
-        return self.is_selected(revision) or bool(self.route and self.route.weights.get(revision.name, 0))
+        """Whether the route leads to it by weight or rule, or the model's own Service selects it."""
+        route = self.route
+        is_routed = route is not None and bool(route.weights.get(revision.name, 0) or revision.name in route.others)
+        return self.is_selected(revision) or is_routed
+
+    def is_previewed(self, revision: Revision) -> bool:
+        """Whether the preview host names lead to it."""
+        return self.preview_route is not None and revision.name in self.preview_route.weights
 
     def is_selected_alone(self, name: str) -> bool:
         """Whether the model's own Service sends requests to that revision and to no other."""

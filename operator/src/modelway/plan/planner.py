@@ -9,7 +9,7 @@ actions    the writes that follow
 
 from dataclasses import replace
 
-from modelway.plan import births, children, counts, engine, orders, reach, rollouts, trial, trouble
+from modelway.plan import births, children, counts, engine, gateways, orders, reach, rollouts, trial, trouble
 from modelway.plan.actions import Action, Counts, Plan
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Observed
@@ -31,7 +31,12 @@ def plan(observed: Observed) -> Plan:
     wanted = births.wanted(observed, record, parent)
     scene = Scene(observed=observed, spec=observed.spec, parent=parent, record=record)
     scene = replace(scene, record=orders.obeyed(scene, wanted))
-    reasons = (wanted.blocked, reach.blocked(scene, wanted), trial.blocked(scene, wanted.existing))
+    reasons = (
+        wanted.blocked,
+        reach.blocked(scene, wanted),
+        gateways.unmirrored(scene),
+        trial.blocked(scene, wanted.existing),
+    )
     wanted = replace(wanted, blocked=next(filter(None, reasons), None))
     scene = replace(scene, record=rollouts.decided(scene, wanted))
     scene = replace(scene, archive=trial.gathered(scene))
@@ -74,10 +79,11 @@ def _actions(scene: Scene, wanted: Wanted) -> tuple[Action, ...]:
 
 def _traffic_trouble(scene: Scene) -> Trouble | None:
     """What keeps a decided weight from holding."""
-    route = scene.observed.route
-    if scene.observed.has_gateway and route is not None and not route.is_programmed:
-        message = route.message or "The gateway has not reported on the route yet"
-        return Trouble(reason=route.trouble or "RouteNotProgrammed", message=message)
+    for route in (scene.observed.route, scene.observed.preview_route):
+        if scene.observed.has_gateway and route is not None and not route.is_programmed:
+            name = route.manifest["metadata"]["name"]
+            message = route.message or f"The gateway has not reported on the route {name} yet"
+            return Trouble(reason=route.trouble or "RouteNotProgrammed", message=message)
     rollout = scene.rollout
     if rollout is None or scene.observed.has_gateway or counts.step_pods(scene) > 0:
         return None

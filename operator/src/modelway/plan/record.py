@@ -18,6 +18,7 @@ class Strategy(StrEnum):
     INITIAL = "Initial"
     ROLLING = "Rolling"
     CANARY = "Canary"
+    BLUE_GREEN = "BlueGreen"
     RETURN = "Return"
 
 

@@ -205,8 +205,14 @@ def retired(scene: Scene) -> Record:
         if until is not None:
             found[revision.name] = until
         elif scene.is_programmed or not scene.observed.route:
-            found[revision.name] = now + scene.strategy.drain
+            found[revision.name] = now + scene.strategy.drain + _preview_ends(scene, revision)
     return record if found == record.retire_at else replace(record, retire_at=MappingProxyType(found))
+
+
+def _preview_ends(scene: Scene, revision: Revision | None) -> timedelta:
+    """How long requests may still come through a preview that goes in this pass: nobody reports on a deleted route."""
+    is_shown = revision is not None and scene.observed.is_previewed(revision)
+    return scene.strategy.settle if is_shown else timedelta(0)
 
 
 def _retiring(scene: Scene, record: Record, leaving: str, until: datetime) -> Mapping[str, datetime]:
@@ -225,4 +231,4 @@ def _stay(scene: Scene, outcome: Outcome) -> timedelta:
     if outcome in (Outcome.PROMOTED, Outcome.FAST_PROMOTED):
         is_kept = scene.keeps_stable and scene.rollout is not None and scene.rollout.strategy is not Strategy.RETURN
         return strategy.drain + (strategy.bake_time if is_kept else timedelta(0))
-    return strategy.drain if scene.observed.has_gateway else timedelta(0)
+    return strategy.drain + _preview_ends(scene, scene.candidate) if scene.observed.has_gateway else timedelta(0)

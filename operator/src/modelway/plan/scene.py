@@ -12,9 +12,10 @@ from modelway.plan import capacity
 from modelway.plan.observed import Observed, Revision
 from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
 from modelway.resources.metadata import Parent
+from modelway.resources.traffic import Mirror
 
-LAST = Step(weight=100)
 WAITING_STATES = (StepState.SCALING, StepState.LOADING, StepState.WARMING, StepState.VALIDATING)
+STEPPED = (Strategy.CANARY, Strategy.BLUE_GREEN)
 JUDGED_STATES = (StepState.HOLDING, StepState.ANALYZING)
 """States in which evidence is gathered."""
 
@@ -31,6 +32,8 @@ class Scene:
     """The evidence of the recorded rollout, with what was read last."""
     judgements: tuple[Judgement, ...] | None = None
     """What the present evidence amounts to, metric by metric; None where nothing counted when the pass began."""
+    mirror: Mirror | None = None
+    """Who gets a copy of the requests besides."""
 
     def at(self, rollout: Rollout) -> "Scene":
         """The same moment with the rollout moved on."""
@@ -78,12 +81,7 @@ class Scene:
     def baking(self) -> Revision | None:
         """The revision that was promoted last, while the one before it is still warm to go back to."""
         last = self.record.rollout
-        if (
-            last is None
-            or last.is_active
-            or last.strategy is not Strategy.CANARY
-            or last.revision != self.record.stable
-        ):
+        if last is None or last.is_active or last.strategy not in STEPPED or last.revision != self.record.stable:
             return None
         former, until = self.observed.revision(last.origin), self.record.retire_at.get(last.origin)
         is_warm = former is not None and former.ready >= 1 and until is not None and self.observed.now < until
@@ -93,7 +91,7 @@ class Scene:
     def analysis(self) -> Analysis | None:
         """What the rollout under way is judged by; None where nothing is."""
         rollout = self.rollout
-        if rollout is None or rollout.strategy is not Strategy.CANARY or not self.strategy.analysis:
+        if rollout is None or rollout.strategy not in STEPPED or not self.strategy.analysis:
             return None
         return self.strategy.analysis if self.strategy.analysis.metrics else None
 
@@ -114,11 +112,7 @@ class Scene:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The steps of the rollout; the last one is always 100."""
-        rollout = self.rollout
-        if rollout is None or rollout.strategy is not Strategy.CANARY:
-            return (LAST,)
-        steps = self.strategy.steps
-        return steps if steps and steps[-1].weight == LAST.weight else (*steps, LAST)
+        return self.strategy.stages(self.rollout.strategy if self.rollout else "")
 
     @property
     def step(self) -> Step:
@@ -145,15 +139,29 @@ class Scene:
     @property
     def is_gradual(self) -> bool:
         """Whether weight follows each pod that becomes ready, instead of waiting for all of a step."""
-        return self.rollout is not None and self.rollout.strategy is not Strategy.CANARY
+        return self.rollout is not None and self.rollout.strategy not in STEPPED
+
+    @property
+    def is_at_once(self) -> bool:
+        """Whether the candidate gets all of the traffic in one write, once all of its pods are ready."""
+        return self.rollout is not None and self.rollout.strategy is Strategy.BLUE_GREEN
 
     @property
     def is_paused(self) -> bool:
-        """Whether a person stopped the rollout, by spec or by command; on its way back nothing stops it."""
+        """Whether a person, or another model with the same way in, stops the rollout; its way back nothing stops."""
         rollout = self.rollout
         if rollout is None or rollout.state is StepState.ROLLING_BACK or rollout.source is Source.BAKE:
             return False
-        return self.spec.rollout.paused or rollout.is_paused_by_command
+        return self.spec.rollout.paused or rollout.is_paused_by_command or self.observed.rival is not None
+
+    @property
+    def tried(self) -> Revision | None:
+        """The candidate, where requests may be sent to it whatever its weight; while it has a ready pod."""
+        rollout, candidate = self.rollout, self.candidate
+        if rollout is None or rollout.strategy in (Strategy.INITIAL, Strategy.RETURN):
+            return None
+        is_going = rollout.state is not StepState.ROLLING_BACK and candidate is not None and candidate.ready > 0
+        return candidate if is_going else None
 
     @property
     def is_frozen(self) -> bool:
@@ -161,6 +169,12 @@ class Scene:
         rollout = self.rollout
         is_moving = rollout is not None and rollout.state in (*WAITING_STATES, StepState.ROUTING)
         return self.is_paused and is_moving and (self.is_gradual or not self.keeps_stable)
+
+    @property
+    def preview_hostnames(self) -> tuple[str, ...]:
+        """Host names that lead to the candidate now; as the spec has them, since others must not claim them."""
+        is_shown = self.is_at_once and self.tried is not None and self.observed.rival is None
+        return self.spec.rollout.preview_hostnames if is_shown and self.spec.has_gateway else ()
 
     @property
     def is_suspended(self) -> bool:
@@ -203,10 +217,11 @@ class Scene:
 
     @property
     def is_programmed(self) -> bool:
-        """Whether the weights that are written hold everywhere."""
+        """Whether the weights that are written hold everywhere, and the preview that is there is shown everywhere."""
         if not self.observed.has_gateway:
             return True
-        return self.observed.route is not None and self.observed.route.is_programmed
+        route, preview = self.observed.route, self.observed.preview_route
+        return route is not None and route.is_programmed and (preview is None or preview.is_programmed)
 
     def is_in_use(self, revision: Revision) -> bool:
         """Whether the route gives it weight, or the model's own Service selects it."""

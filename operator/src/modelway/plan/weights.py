@@ -29,7 +29,7 @@ def weights(scene: Scene) -> Mapping[str, int] | None:
 def _candidate_weight(scene: Scene, serving_ready: int, candidate_ready: int) -> int:
     current, granted = scene.weight_of(scene.candidate), scene.granted
     full = 100 * candidate_ready // scene.total if scene.is_gradual else capacity.share(candidate_ready, scene.total)
-    raised = min(granted, full)
+    raised = 0 if scene.is_at_once and full < granted else min(granted, full)
     wanted = max(raised, min(current, granted, _reached(scene)))
     left = 100 - capacity.share(serving_ready, scene.total)
     return max(wanted, min(current, left))
@@ -37,6 +37,8 @@ def _candidate_weight(scene: Scene, serving_ready: int, candidate_ready: int) ->
 
 def _reached(scene: Scene) -> int:
     """Most percent that the rollout can have given so far; what is above it was written by somebody else."""
+    if scene.is_at_once:
+        return 100 if scene.weight_of(scene.candidate) == 100 else 0
     if scene.rollout is None or not scene.is_gradual:
         return 100
     return 100 * scene.rollout.high_water // scene.total

@@ -38,6 +38,9 @@ _ATOMIC_MAPS = {"selector", "timeouts"}
 _MERGED_LISTS = {"containers", "initContainers", "env", "volumes", "volumeMounts", "ports", "ownerReferences"}
 """Lists that appliers merge by key: what others put beside our items stays, and would be there again at once."""
 
+_CLOSED_LISTS = {"parentRefs", "rules", "matches", "headers", "backendRefs"}
+"""Lists of an HTTPRoute, whose items we write with every field: one more changes who gets which requests."""
+
 _STATED_FALSE = {"allowPrivilegeEscalation", "automountServiceAccountToken"}
 """Where absent is not the same as false."""
 
@@ -59,10 +62,15 @@ def holds(stored: Any, wanted: Any, field: str = "") -> bool:
         items = stored if isinstance(stored, list) else []
         if field in _MERGED_LISTS:
             return all(any(holds(item, asked) for item in _namesakes(items, asked)) for asked in wanted)
-        return len(items) == len(wanted) and all(map(holds, items, wanted))
+        is_open = field not in _CLOSED_LISTS or all(map(_has_no_more, items, wanted))
+        return len(items) == len(wanted) and is_open and all(map(holds, items, wanted))
     if field in _QUANTITY_MAPS | _QUANTITY_FIELDS and isinstance(stored, str | int) and stored != wanted:
         return quantities.parse(stored) == quantities.parse(wanted)
     return not stored and not wanted and field not in _STATED_FALSE
+
+
+def _has_no_more(stored: Any, wanted: Any) -> bool:
+    return not isinstance(stored, Mapping) or not isinstance(wanted, Mapping) or stored.keys() <= wanted.keys()
 
 
 def _namesakes(items: Sequence[Any], asked: Any) -> Sequence[Any]:

@@ -1,11 +1,47 @@
-"""The ways in to a model: its own Service and its HTTPRoute. Pure."""
+"""The ways in to a model: its own Service, the preview of a candidate, and the HTTPRoutes. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from modelway import kinds, names
-from modelway.api import Traffic
+from modelway.api import CandidateMatch, Traffic
 from modelway.kinds import Manifest
 from modelway.resources.metadata import Parent, child, intent, selector
+
+GRPC_SERVICE = "/inference.GRPCInferenceService"
+"""The path of every gRPC call of the open inference protocol."""
+
+REST_PORT, GRPC_PORT = 80, 8001
+"""Of every Service of ours."""
+
+OPTIONAL_FIELDS = ("name", "sessionPersistence")
+"""Fields of an HTTPRoute rule that not every installed Gateway API has; the API server refuses unknown ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """A Service that gets a copy of a share of the requests; nobody waits for its answers, which are dropped."""
+
+    service: str
+    percent: int
+    """1 to 100."""
+    port: int = REST_PORT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """Which revisions get which requests."""
+
+    weights: Mapping[str, int]
+    """Percent by revision."""
+    grpc: Mapping[str, int] = field(default_factory=dict)
+    """The same of gRPC calls; empty: they are not routed."""
+    candidate: str = ""
+    """Revision that gets the requests that match, whatever the weights; empty: none does."""
+    matches: tuple[CandidateMatch, ...] = ()
+    speaks_grpc: bool = False
+    """Whether that revision has a port for gRPC."""
+    mirror: Mirror | None = None
 
 
 def service(parent: Parent, revision: str, ports: list[Manifest]) -> Manifest:
@@ -15,37 +51,134 @@ def service(parent: Parent, revision: str, ports: list[Manifest]) -> Manifest:
     }
 
 
-def route(parent: Parent, traffic: Traffic, model: str, weights: Mapping[str, int]) -> Manifest:
+def preview_service(parent: Parent, revision: str, ports: list[Manifest]) -> Manifest:
+    """The Service that leads to the candidate's pods. It lives as long as one rollout, and selects one revision."""
+    labels = {names.REVISION_LABEL: revision}
+    return child(kinds.SERVICE, parent, names.preview(parent.name), labels=labels) | {
+        "spec": {"selector": selector(parent.name, revision), "ports": ports}
+    }
+
+
+def route(parent: Parent, traffic: Traffic, model: str, division: Division, *, fields: Collection[str]) -> Manifest:
     """The HTTPRoute: for each path of the model the same weights over the revisions' Services.
 
     Its lists are replaced as wholes by every writer, so the operator owns the object alone; users bring their filters
     and timeouts through the ModelDeployment. What they leave out is written as empty, so that it goes when they take
-    it back.
+    it back. `fields`: which of `OPTIONAL_FIELDS` the cluster knows; the others are left out.
     """
-    backends = [
-        {"group": "", "kind": "Service", "name": name, "port": 80, "weight": weight} for name, weight in weights.items()
-    ]
-    rule: Manifest = {
-        "matches": _matches(traffic, model),
-        "backendRefs": backends,
+    return _route(names.route(parent.name), parent, traffic, _rules(traffic, model, division), fields)
+
+
+def preview_route(
+    parent: Parent,
+    traffic: Traffic,
+    model: str,
+    division: Division,
+    *,
+    hostnames: tuple[str, ...],
+    fields: Collection[str],
+) -> Manifest:
+    """The HTTPRoute that leads from the preview host names to the candidate. Nobody is held to it by a session."""
+    shown = traffic.model_copy(update={"hostnames": hostnames, "session_persistence": None})
+    return _route(names.preview(parent.name), parent, shown, _rules(shown, model, division), fields)
+
+
+def _route(name: str, parent: Parent, traffic: Traffic, rules: Iterator[Manifest], fields: Collection[str]) -> Manifest:
+    spec: Manifest = {
+        "parentRefs": [_PARENT | item.model_dump(by_alias=True, exclude_none=True) for item in traffic.parent_refs],
+        "hostnames": list(traffic.hostnames),
+        "rules": [_known(rule, fields) for rule in rules],
+    }
+    return child(kinds.HTTP_ROUTE, parent, name, annotations=intent(spec)) | {"spec": spec}
+
+
+def reweighted(parent: Parent, live: Manifest, division: Division) -> Manifest:
+    """A live route as it is, but for the shares: no rule for requests that match, and no gRPC that nobody speaks."""
+    rules = []
+    for rule in live["spec"].get("rules") or ():
+        matches = rule.get("matches") or ()
+        weights, port = (division.grpc, GRPC_PORT) if _GRPC in matches else (division.weights, REST_PORT)
+        if weights and not any("headers" in match for match in matches):
+            rules.append(rule | {"backendRefs": _backends(weights, port)})
+    head = child(kinds.HTTP_ROUTE, parent, live["metadata"]["name"])
+    return head | {"spec": live["spec"] | {"rules": rules}}
+
+
+_PARENT: Manifest = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+
+
+def _known(rule: Manifest, fields: Collection[str]) -> Manifest:
+    return {key: value for key, value in rule.items() if key not in OPTIONAL_FIELDS or key in fields}
+
+
+def _rules(traffic: Traffic, model: str, division: Division) -> Iterator[Manifest]:
+    """Requests that match come first, then gRPC by its path, then all else; a gateway takes the most specific one."""
+    cohort = {division.candidate: 100}
+    if division.candidate and division.speaks_grpc:
+        yield _rule(traffic, "candidate-grpc", _narrowed([_GRPC], division.matches), cohort, GRPC_PORT)
+    if division.candidate:
+        yield _rule(traffic, "candidate", _narrowed(_paths(traffic, model), division.matches), cohort, REST_PORT)
+    if division.grpc:
+        yield _persistent(traffic, _rule(traffic, "grpc", [_GRPC], division.grpc, GRPC_PORT))
+    rest = _persistent(traffic, _rule(traffic, "rest", _paths(traffic, model), division.weights, REST_PORT))
+    yield rest | {"filters": [*rest["filters"], *_mirrored(division.mirror)]}
+
+
+def _rule(traffic: Traffic, name: str, matches: list[Manifest], weights: Mapping[str, int], port: int) -> Manifest:
+    return {
+        "name": name,
+        "matches": matches,
+        "backendRefs": _backends(weights, port),
         "timeouts": traffic.timeouts or {},
         "filters": list(traffic.filters),
     }
-    spec: Manifest = {
-        "parentRefs": [
-            reference.model_dump(mode="json", by_alias=True, exclude_none=True) for reference in traffic.parent_refs
-        ],
-        "hostnames": list(traffic.hostnames),
-        "rules": [rule],
-    }
-    return child(kinds.HTTP_ROUTE, parent, names.route(parent.name), annotations=intent(spec)) | {"spec": spec}
 
 
-def _matches(traffic: Traffic, model: str) -> list[Manifest]:
+def _backends(weights: Mapping[str, int], port: int) -> list[Manifest]:
+    """Those with a share: a session would hold its client also to one of weight 0."""
+    return [
+        {"group": "", "kind": "Service", "name": revision, "port": port, "weight": weight}
+        for revision, weight in weights.items()
+        if weight
+    ]
+
+
+def _persistent(traffic: Traffic, rule: Manifest) -> Manifest:
+    """With the sessions that the user asked for.
+
+    Not so the rules for requests that match: they lead to the candidate only while they match, and no session
+    outlives them.
+    """
+    return rule | (
+        {"sessionPersistence": traffic.session_persistence} if traffic.session_persistence is not None else {}
+    )
+
+
+def _mirrored(mirror: Mirror | None) -> Iterator[Manifest]:
+    if mirror is None:
+        return
+    target = {"group": "", "kind": "Service", "name": mirror.service, "port": mirror.port}
+    share = {"percent": mirror.percent} if mirror.percent < 100 else {}
+    yield {"type": "RequestMirror", "requestMirror": {"backendRef": target} | share}
+
+
+_GRPC: Manifest = {"path": {"type": "PathPrefix", "value": GRPC_SERVICE}}
+
+
+def _paths(traffic: Traffic, model: str) -> list[Manifest]:
     if traffic.paths == "All":
         return [{"path": {"type": "PathPrefix", "value": "/"}}]
     prefixes = [f"/v1/models/{model}", f"/v2/models/{model}"]
     return [
         *({"path": {"type": "PathPrefix", "value": prefix}} for prefix in prefixes),
         {"path": {"type": "Exact", "value": f"/v1/models/{model}:predict"}},
+    ]
+
+
+def _narrowed(paths: list[Manifest], matches: tuple[CandidateMatch, ...]) -> list[Manifest]:
+    """Each path for requests with the headers of each match."""
+    return [
+        path | {"headers": [{"type": "Exact", "name": item.name, "value": item.value} for item in match.headers]}
+        for match in matches
+        for path in paths
     ]

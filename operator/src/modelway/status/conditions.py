@@ -122,7 +122,8 @@ def _progressing(view: View) -> tuple[bool, str, str]:
 def _traffic_programmed(view: View) -> Iterator[Manifest]:
     trouble, failure = view.plan.traffic_trouble, view.failure
     if failure and failure.subject in _TRAFFIC_KINDS:
-        yield _condition("TrafficProgrammed", False, "WriteDenied", words.explained(failure))
+        reason = failure.reason if failure.reason in _TRAFFIC_REASONS else "WriteDenied"
+        yield _condition("TrafficProgrammed", False, reason, words.explained(failure))
     elif view.blocked and view.blocked.reason in _TRAFFIC_REASONS:
         yield _condition("TrafficProgrammed", False, view.blocked.reason, words.explained(view.blocked))
     elif trouble:

@@ -4,29 +4,62 @@ from collections.abc import Iterable
 from typing import Any
 
 from modelway import names
-from modelway.api import Step
+from modelway.api import Step, Traffic
 from modelway.kinds import Manifest
 from modelway.plan import record as records
 from modelway.plan.observed import Revision
 from modelway.plan.quotes import quoted
-from modelway.plan.record import Rollout, Source, Strategy, timestamp
+from modelway.plan.record import Rollout, Source, timestamp
+from modelway.resources.traffic import GRPC_PORT
 from modelway.status import evidence
 from modelway.status.view import View
 
 
 def address(view: View) -> Manifest:
-    """Where the model answers: through the gateway, and inside the cluster."""
+    """Where the model answers: through the gateway, inside the cluster, and the candidate that is previewed."""
     spec, owner = view.observed.spec, view.observed.owner
     if spec is None:
         return dict(view.observed.status.get("address", {}))
     path = f"/v2/models/{spec.model.name or owner.name}"
-    internal = f"http://{names.service(owner.name)}.{owner.namespace}.svc"
-    hostnames = [name for name in spec.traffic.hostnames if not name.startswith("*")] if spec.traffic else []
-    if not spec.traffic or not hostnames:
-        return {"url": internal + path, "internal": internal}
-    sections = " ".join(f"{item.section_name or ''} {item.port or ''}" for item in spec.traffic.parent_refs)
-    scheme = "https" if "https" in sections or "443" in sections else "http"
-    return {"url": f"{scheme}://{hostnames[0]}{path}", "internal": internal}
+    internal = f"{names.service(owner.name)}.{owner.namespace}.svc"
+    outside = _outside(spec.traffic, spec.traffic.hostnames if spec.traffic else ())
+    found = {"url": f"{outside or f'http://{internal}'}{path}", "internal": f"http://{internal}"}
+    if _speaks_grpc(view):
+        is_routed = spec.traffic is not None and spec.traffic.paths == "All" and bool(outside)
+        found["grpc"] = _authority(outside) if is_routed else f"{internal}:{GRPC_PORT}"
+    preview = _preview(view)
+    return found | ({"preview": f"{preview}{path}"} if preview else {})
+
+
+def _outside(traffic: Traffic | None, hostnames: Iterable[str]) -> str:
+    """Scheme and host name through the gateway; empty where no name is certain."""
+    host = next((name for name in hostnames if not name.startswith("*")), "")
+    if traffic is None or not host:
+        return ""
+    sections = " ".join(f"{item.section_name or ''} {item.port or ''}" for item in traffic.parent_refs)
+    return f"https://{host}" if "https" in sections or "443" in sections else f"http://{host}"
+
+
+def _authority(url: str) -> str:
+    """Host name and port, as gRPC clients take them."""
+    scheme, _, host = url.partition("://")
+    return f"{host}:{443 if scheme == 'https' else 80}"
+
+
+def _speaks_grpc(view: View) -> bool:
+    serving = view.stable or view.candidate
+    return serving is not None and any(port["port"] == GRPC_PORT for port in serving.rendered["service"]["ports"])
+
+
+def _preview(view: View) -> str:
+    """Where a candidate that is tried before the switch answers now."""
+    observed, name = view.observed, view.observed.owner.name
+    traffic = observed.spec.traffic if observed.spec else None
+    if observed.preview_route is not None:
+        outside = _outside(traffic, observed.preview_route.manifest["spec"].get("hostnames") or ())
+        if outside:
+            return outside
+    return f"http://{names.preview(name)}.{observed.owner.namespace}.svc" if observed.preview_service else ""
 
 
 def runtime(view: View) -> Manifest:
@@ -119,9 +152,10 @@ def traffic(view: View) -> Iterable[Manifest]:
     """The shares as they are: from the live route, or from what the model's own Service selects."""
     route = view.observed.route
     if route is not None and view.observed.has_gateway:
-        for name, weight in route.weights.items():
+        for name, weight in (dict.fromkeys(sorted(route.matched), 0) | dict(route.weights)).items():
             programmed = {"programmedWeight": weight} if route.is_programmed else {}
-            yield {"revision": name, "desiredWeight": weight} | programmed
+            match = {"match": "candidateMatches"} if name in route.matched else {}
+            yield {"revision": name, "desiredWeight": weight} | programmed | match
         return
     selected = [item for item in view.observed.revisions if view.observed.is_selected(item) and item.ready]
     ready = sum(item.ready for item in selected)
@@ -141,7 +175,7 @@ def rollout(view: View) -> Manifest:
     name = steps[rollout.step].name if rollout.step < len(steps) else None
     extra: dict[str, Any] = {
         "plan": names.rollout(view.observed.owner.name, rollout.id),
-        "stepCount": _step_count(view, rollout),
+        "stepCount": max(1, len(steps)),
     }
     analysis = evidence.analysis(view)
     judged = {"analysis": analysis} if analysis else {}
@@ -149,12 +183,7 @@ def rollout(view: View) -> Manifest:
 
 
 def _steps(view: View, rollout: Rollout) -> tuple[Step, ...]:
-    return view.strategy.steps if view.strategy and rollout.strategy is Strategy.CANARY else ()
-
-
-def _step_count(view: View, rollout: Rollout) -> int:
-    steps = _steps(view, rollout)
-    return len(steps) + (not steps or steps[-1].weight != 100)
+    return view.strategy.stages(rollout.strategy) if view.strategy else ()
 
 
 def route(view: View) -> Manifest:

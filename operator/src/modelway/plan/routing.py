@@ -1,0 +1,172 @@
+"""The ways in: what the model's own Service selects, and where its routes lead. Pure.
+
+Written anew from the state at every pass, never when a step begins: whoever has no ready pod, or is on its way back,
+is led to by no rule, and what others change is put back to what the present step wants.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from modelway import kinds
+from modelway.kinds import Manifest
+from modelway.plan import gateways, weights, writes
+from modelway.plan.actions import Action
+from modelway.plan.observed import Revision
+from modelway.plan.record import StepState
+from modelway.plan.scene import Scene
+from modelway.resources import traffic
+from modelway.resources.traffic import GRPC_PORT, Division
+
+
+def actions(scene: Scene) -> Iterator[Action]:
+    """The model's own Service and route first: they carry what users see."""
+    yield from _service(scene)
+    yield from _route(scene)
+    yield from _preview_service(scene)
+    yield from _preview_route(scene)
+
+
+def _service(scene: Scene) -> Iterator[Action]:
+    chosen = weights.selection(scene)
+    if chosen is None:
+        return
+    revision = scene.observed.revision(chosen)
+    shown = revision or scene.stable or scene.candidate
+    if shown is None:
+        return
+    identity = revision.hash if revision else ""
+    manifest = traffic.service(scene.parent, identity, _ports(shown))
+    stored = scene.observed.service
+    note = f"send callers inside the cluster to {chosen or 'every revision'}"
+    yield from writes.ensured(kinds.SERVICE, stored, writes.guarded(stored, manifest), note)
+
+
+def _ports(revision: Revision) -> list[Manifest]:
+    ports: list[Manifest] = revision.rendered["service"]["ports"]
+    return ports
+
+
+def _route(scene: Scene) -> Iterator[Action]:
+    stored = scene.observed.route
+    if not scene.observed.has_gateway or scene.is_suspended:
+        if stored is not None:
+            yield writes.delete(kinds.HTTP_ROUTE, stored.manifest, "no traffic is asked for")
+        return
+    shares = weights.weights(scene) or _kept(scene)
+    if not shares or not scene.observed.features.gateway:
+        return
+    division = _division(scene, shares)
+    if not _have_services(scene, {*shares, division.candidate} - {""}):
+        return
+    raw = stored.manifest if stored else None
+    manifest = _wanted(scene, division, raw)
+    if manifest is not None:
+        yield from writes.ensured(kinds.HTTP_ROUTE, raw, writes.guarded(raw, manifest), _note(division))
+
+
+def _wanted(scene: Scene, division: Division, live: Manifest | None) -> Manifest | None:
+    """The route that the spec asks for; while another model has that way in, the live one with other weights."""
+    spec = scene.spec.traffic
+    if scene.observed.rival is not None:
+        return traffic.reweighted(scene.parent, live, division) if live else None
+    if spec is None:
+        return None
+    return traffic.route(scene.parent, spec, _model(scene), division, fields=scene.observed.features.route_fields)
+
+
+def _model(scene: Scene) -> str:
+    """The model's name in paths."""
+    return scene.spec.model.name or scene.parent.name
+
+
+def _note(division: Division) -> str:
+    shares = ", ".join(f"{share} % to {name}" for name, share in division.weights.items())
+    return f"route {shares}" + (f", and what matches to {division.candidate}" if division.candidate else "")
+
+
+def _division(scene: Scene, shares: Mapping[str, int]) -> Division:
+    tried, matches = scene.tried, scene.strategy.candidate_matches
+    return Division(
+        weights=shares,
+        grpc=_grpc(scene, shares),
+        candidate=tried.name if tried and matches else "",
+        matches=matches,
+        speaks_grpc=tried is not None and _is_grpc_routed(scene) and _speaks_grpc(tried),
+        mirror=gateways.mirror(scene),
+    )
+
+
+def _grpc(scene: Scene, shares: Mapping[str, int]) -> Mapping[str, int]:
+    """The same shares of gRPC calls, where all who have some speak it.
+
+    A candidate that does not gets none of them, and a candidate alone gets none either: that would be more than its
+    step grants.
+    """
+    if not _is_grpc_routed(scene):
+        return {}
+    found = (scene.observed.revision(name) for name in shares)
+    speaking = {revision.name for revision in found if revision and _speaks_grpc(revision)}
+    if speaking == shares.keys():
+        return shares
+    return {scene.serving.name: 100} if scene.serving and scene.serving.name in speaking else {}
+
+
+def _is_grpc_routed(scene: Scene) -> bool:
+    return scene.spec.traffic is not None and scene.spec.traffic.paths == "All"
+
+
+def _speaks_grpc(revision: Revision) -> bool:
+    """Whether it was rendered with a port for gRPC, which its runtime decides."""
+    return any(port["port"] == GRPC_PORT for port in _ports(revision))
+
+
+def _kept(scene: Scene) -> Mapping[str, int] | None:
+    """While no pod is ready: the shares as they are, or all for stable where somebody wrote others into the route.
+
+    Without stable, as in a first install: all for the one that has most.
+    """
+    stored, stable, rollout = scene.observed.route, scene.stable, scene.rollout
+    if stored is None or not (stable or stored.weights):
+        return None
+    first = stable.name if stable else max(stored.weights, key=lambda name: stored.weights[name])
+    known = {first, rollout.revision if rollout else first}
+    is_ours = sum(stored.weights.values()) == 100 and stored.weights.keys() <= known
+    return stored.weights if is_ours else {first: 100}
+
+
+def _have_services(scene: Scene, names: set[str]) -> bool:
+    """Whether every Service that the route would name exists (invariant 2)."""
+    found = (scene.observed.revision(name) for name in names)
+    return all(item is not None and item.service is not None for item in found)
+
+
+def _preview_service(scene: Scene) -> Iterator[Action]:
+    """Selects one candidate for as long as its rollout lasts; it is never led to another one (invariant 7)."""
+    stored, candidate, rollout = scene.observed.preview_service, scene.candidate, scene.rollout
+    is_tried = scene.is_at_once and rollout is not None and rollout.state is not StepState.ROLLING_BACK
+    if not is_tried or candidate is None:
+        if stored is not None:
+            yield writes.delete(kinds.SERVICE, stored, "no candidate is previewed")
+        return
+    manifest = traffic.preview_service(scene.parent, candidate.hash, _ports(candidate))
+    if stored is not None and stored["spec"].get("selector") != manifest["spec"]["selector"]:
+        yield writes.delete(kinds.SERVICE, stored, f"it leads elsewhere than to {candidate.name}")
+        return
+    yield from writes.ensured(kinds.SERVICE, stored, manifest, f"show {candidate.name} inside the cluster")
+
+
+def _preview_route(scene: Scene) -> Iterator[Action]:
+    stored, spec, tried = scene.observed.preview_route, scene.spec.traffic, scene.tried
+    raw, hostnames = stored.manifest if stored else None, scene.preview_hostnames
+    if not hostnames or tried is None or spec is None or not scene.observed.features.gateway:
+        if raw is not None:
+            yield writes.delete(kinds.HTTP_ROUTE, raw, "no candidate is previewed")
+        return
+    if not _have_services(scene, {tried.name}):
+        return
+    whole = {tried.name: 100}
+    is_spoken = _is_grpc_routed(scene) and _speaks_grpc(tried)
+    division = Division(weights=whole, grpc=whole if is_spoken else {})
+    fields = scene.observed.features.route_fields
+    manifest = traffic.preview_route(scene.parent, spec, _model(scene), division, hostnames=hostnames, fields=fields)
+    note = f"show {tried.name} at {', '.join(hostnames)}"
+    yield from writes.ensured(kinds.HTTP_ROUTE, raw, writes.guarded(raw, manifest), note)
