@@ -251,6 +251,13 @@ class World:
         self.process = self._start()
         self.process.view.lag = lag
 
+    def gain_gateway(self) -> None:
+        """The Gateway API is installed, with a gateway; the operator starts anew to use it."""
+        self._has_gateway = True
+        self.server.absent.discard(kinds.HTTP_ROUTE)
+        self.actors.append(self.gateway)
+        self.crash()
+
     def say(self, text: str) -> None:
         """A line in the log about what the operator did not do."""
         self.log.append(f"{self.clock.elapsed:>6.0f}s  {text}")

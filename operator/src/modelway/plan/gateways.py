@@ -27,10 +27,7 @@ def blocked(observed: Observed, spec: ModelDeploymentSpec) -> Trouble | None:
 
 
 def _conflict(rival: Rival) -> Trouble:
-    message = (
-        f"ModelDeployment {rival.namespace}/{rival.name} has {rival.place} on the Gateway {rival.gateway}: "
-        "write other traffic.hostnames"
-    )
+    message = f"ModelDeployment {rival.namespace}/{rival.name} has {rival.place} on the Gateway {rival.gateway}"
     return Trouble(reason="Conflict", message=message)
 
 

@@ -21,8 +21,9 @@ RUNTIME_NOT_FOUND: Final = _(
 )
 CONFLICT: Final = _(
     "Conflict",
-    "An object that must be created exists and belongs to somebody else.",
-    "Delete or rename the object in the message, or give the ModelDeployment another name.",
+    "An object that must be created exists and belongs to somebody else, or another ModelDeployment has the host name "
+    "and path on the Gateway.",
+    "Delete or change the object in the message, or give the ModelDeployment another name, or other host names.",
 )
 WAITING_FOR_DELETION: Final = _(
     "WaitingForDeletion",
