@@ -30,7 +30,17 @@ ROLLOUTS: list[Manifest] = [
     models.canary(bake="5m"),
     models.rolling(),
     models.rolling(maxSurge="100%", bake="1m"),
+    models.blue_green({"hold": "30s"}),
+    models.blue_green({"approval": "Required"}, bake="0s"),
 ]
+LED_ASIDE: list[Manifest] = [
+    models.canary({"weight": 0, "hold": "30s"}, {"weight": 50, "hold": "30s"}, candidateMatches=models.BETA),
+    models.rolling(candidateMatches=models.BETA),
+    models.blue_green({"hold": "1m", "previewHostnames": ["preview.example.com"]}, candidateMatches=models.BETA),
+]
+"""Rollouts that only a gateway can follow."""
+
+CHILDREN = [kinds.DEPLOYMENT, kinds.SERVICE, kinds.HORIZONTAL_POD_AUTOSCALER, kinds.HTTP_ROUTE]
 VERBS = ["promote", "promote-full", "abort", "pause", "resume", "retry", "undo"]
 
 
@@ -39,8 +49,9 @@ class Histories(RuleBasedStateMachine):
 
     has_gateway = True
 
-    @initialize(seed=st.integers(0, 2**16), rollout=st.sampled_from(ROLLOUTS), pods=st.integers(1, 4))
+    @initialize(seed=st.integers(0, 2**16), rollout=st.sampled_from([*ROLLOUTS, *LED_ASIDE]), pods=st.integers(1, 4))
     def install(self, seed: int, rollout: Manifest, pods: int) -> None:
+        rollout = self.followed(rollout)
         self.world = World(seed=seed, has_gateway=self.has_gateway)
         coarse = {} if self.has_gateway else {"coarseWeights": "Allow"}
         self.world.apply(models.spec("v1", gateway=self.has_gateway, rollout=rollout | coarse, replicas=pods))
@@ -66,8 +77,17 @@ class Histories(RuleBasedStateMachine):
     def pause_in_the_spec(self, paused: bool) -> None:
         self.world.edit(rollout=self.world.model()["spec"]["rollout"] | {"paused": paused})
 
-    @rule(rollout=st.sampled_from(ROLLOUTS))
+    def followed(self, rollout: Manifest) -> Manifest:
+        """Without what needs a gateway, where there is none."""
+        if self.has_gateway:
+            return rollout
+        found = {key: value for key, value in rollout.items() if key != "candidateMatches"}
+        trial = {key: value for key, value in rollout.get("blueGreen", {}).items() if key != "previewHostnames"}
+        return found | ({"blueGreen": trial} if trial else {})
+
+    @rule(rollout=st.sampled_from([*ROLLOUTS, *LED_ASIDE]))
     def change_the_strategy(self, rollout: Manifest) -> None:
+        rollout = self.followed(rollout)
         coarse = {} if self.has_gateway else {"coarseWeights": "Allow"}
         self.world.edit(rollout=rollout | coarse)
 
@@ -121,8 +141,16 @@ class Histories(RuleBasedStateMachine):
 
         self.world.change(kinds.HTTP_ROUTE, "fraud", edit)
 
+    @precondition(lambda self: self.has_gateway and self.world.store.all(kinds.HTTP_ROUTE))
+    @rule(data=st.data())
+    def somebody_takes_a_rule_away(self, data: st.DataObject) -> None:
+        found = data.draw(st.sampled_from(self.world.store.all(kinds.HTTP_ROUTE)))
+        name = found["metadata"]["name"]
+        self.world.say(f"somebody takes a rule of {name} away")
+        self.world.change(kinds.HTTP_ROUTE, name, lambda route: route["spec"].update(rules=route["spec"]["rules"][1:]))
+
     @precondition(lambda self: self.world.store.all(kinds.DEPLOYMENT))
-    @rule(data=st.data(), kind=st.sampled_from([kinds.DEPLOYMENT, kinds.SERVICE, kinds.HORIZONTAL_POD_AUTOSCALER]))
+    @rule(data=st.data(), kind=st.sampled_from(CHILDREN))
     def somebody_deletes_a_child(self, data: st.DataObject, kind: kinds.Kind) -> None:
         found = self.world.store.all(kind)
         if found:
@@ -159,6 +187,8 @@ class Histories(RuleBasedStateMachine):
         assert len(world.server.writes) == before, world.picture()
         stable = world.version_of(world.status()["stableRevision"]["name"])
         assert world.selected() == {stable}, world.picture()
+        assert world.matched() == world.previewed() == set(), world.picture()
+        assert world.store.find(kinds.SERVICE, models.NAMESPACE, "fraud-preview") is None, world.picture()
         assert {world.version_of(pod_owner(pod)) for pod in world.pods()} == {stable}, world.picture()
 
 

@@ -20,7 +20,11 @@ ROLLOUTS: dict[str, Manifest] = {
     "canary": models.canary({"weight": 10, "hold": "1h"}, {"weight": 55, "hold": "1h"}),
     "tight": models.canary({"weight": 10, "hold": "1h"}, {"weight": 55, "hold": "1h"}, maxSurge="34%"),
     "rolling": models.rolling(),
+    "whole": models.blue_green({"hold": "1h"}),
+    "aside": models.canary({"weight": 10, "hold": "1h"}, {"weight": 55, "hold": "1h"}, candidateMatches=models.BETA),
 }
+"""The last one leads requests aside, which only a gateway can."""
+
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
@@ -71,7 +75,7 @@ MOMENTS = st.builds(
 @cache
 def template(rollout: str, gateway: bool) -> World:
     """A cluster in the midst of that rollout; examples copy its objects."""
-    plan = ROLLOUTS[rollout] | ({} if gateway else {"coarseWeights": "Allow"})
+    plan = ROLLOUTS[rollout] if gateway else {**ROLLOUTS[rollout], "coarseWeights": "Allow", "candidateMatches": []}
     world = installed(plan, gateway=gateway, replicas=2)
     upgrade(world, "v2")
     if rollout == "rolling":
@@ -149,7 +153,7 @@ def _set_place(world: World, moment: Moment) -> None:
     live = world.model()
     status: dict[str, Any] = copy.deepcopy(live["status"])
     since = stamp(world.clock.start if moment.is_waited else world.clock())
-    last = {"canary": 2, "tight": 2, "rolling": 0}[moment.rollout]
+    last = {"canary": 2, "tight": 2, "rolling": 0, "whole": 1, "aside": 2}[moment.rollout]
     rollout = status["rollout"] | {"stepIndex": min(moment.step, last), "stepState": str(moment.state)}
     rollout |= {"settledAt": since, "holdStartedAt": since}
     if moment.state is StepState.ROLLING_BACK:
@@ -206,6 +210,12 @@ def test_07_the_service_changes_by_union_then_subset(moment: Moment) -> None:
 
 @EXAMPLES
 @given(MOMENTS)
+def test_13_special_rules_lead_to_a_ready_candidate(moment: Moment) -> None:
+    assert harm(moment, "13") == []
+
+
+@EXAMPLES
+@given(MOMENTS)
 def test_17_stable_floor(moment: Moment) -> None:
     assume(moment.gateway)
     assert harm(moment, "17") == []
@@ -214,7 +224,7 @@ def test_17_stable_floor(moment: Moment) -> None:
 @EXAMPLES
 @given(MOMENTS)
 def test_18_budget(moment: Moment) -> None:
-    surge = {"canary": 100, "tight": 34, "rolling": 25}[moment.rollout]
+    surge = {"canary": 100, "tight": 34, "rolling": 25, "whole": 100, "aside": 100}[moment.rollout]
     assume(moment.stable.asked and moment.candidate.asked <= moment.pods)
     assume(moment.stable.asked + moment.candidate.asked <= moment.pods + max(1, moment.pods * surge // 100))
     assert harm(moment, "18") == []
