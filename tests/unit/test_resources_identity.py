@@ -79,7 +79,7 @@ MAKES_A_REVISION: dict[str, tuple[Manifest, Any, Any]] = {
     "runtime.template": ({}, {"spec": {"nodeSelector": {"disk": "ssd"}}}, {"spec": {"nodeSelector": {"disk": "hdd"}}}),
 }
 
-SHADOWED: Manifest = {
+SHADOWED: Manifest = GATEWAY | {
     "rollout": {
         "strategy": "Canary",
         "shadow": {},
@@ -105,7 +105,7 @@ SHADOW: dict[str, tuple[Any, Any]] = {
 
 def judged(metric: Manifest) -> Manifest:
     """A context with one metric."""
-    return {"rollout": {"strategy": "Canary", "shadow": {}, "analysis": {"metrics": [metric]}}}
+    return GATEWAY | {"rollout": {"strategy": "Canary", "shadow": {}, "analysis": {"metrics": [metric]}}}
 
 
 ERRORS = judged({"name": "errors", "builtin": "ErrorRate", "max": 0.5})

@@ -16,6 +16,8 @@ CHILD_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY}"
 
 COMMAND_ANNOTATION = f"{GROUP}/command"
 ABORT_ANNOTATION = f"{GROUP}/abort"
+COMPARATOR_LABEL = f"{GROUP}/comparator"
+"""On the pods of a comparator alone: the Service of a model selects whatever carries the model's label."""
 APPLIED_ANNOTATION = f"{GROUP}/applied"
 REASON_ANNOTATION = f"{GROUP}/reason"
 
@@ -40,6 +42,11 @@ def golden(revision_name: str) -> str:
 def rollout(model: str, rollout_id: int) -> str:
     """Name of the ConfigMap that holds the plan of one rollout."""
     return f"{model}-rollout-{rollout_id}"
+
+
+def comparator(model: str, rollout_id: int) -> str:
+    """Name of the Deployment and Service that compare the answers of a rollout's revisions."""
+    return f"{model}-compare-{rollout_id}"
 
 
 def service(model: str) -> str:

@@ -14,6 +14,7 @@ from modelway.cluster.snapshot import Claim, Snapshot
 from modelway.kinds import Kind, Manifest
 from modelway.plan import record
 from modelway.plan.observed import (
+    Comparator,
     Container,
     Ended,
     Features,
@@ -63,6 +64,7 @@ def observe(
         plans=plans,
         planned=_planned(plans.get(remembered.rollout.id)) if remembered.rollout else None,
         strangers=tuple(_strangers(children, own, name)),
+        comparators=_comparators(own),
         readings=readings,
     )
 
@@ -113,6 +115,16 @@ def _strangers(
             owner = controller(items[name]) or {}
             is_leaving = (owner.get("kind"), owner.get("name")) == (kinds.MODEL_DEPLOYMENT.name, model)
             yield Stranger(kind=kind, name=name, is_leaving=is_leaving)
+
+
+def _comparators(own: Mapping[Kind, Mapping[str, Manifest]]) -> dict[str, Comparator]:
+    deployments, services = own.get(kinds.DEPLOYMENT, {}), own.get(kinds.SERVICE, {})
+    found = sorted(name for items in (deployments, services) for name, item in items.items() if _compares(item))
+    return {name: Comparator(deployment=deployments.get(name), service=services.get(name)) for name in found}
+
+
+def _compares(manifest: Manifest) -> bool:
+    return bool(manifest["metadata"].get("labels", {}).get(names.ROLE_LABEL) == "Comparator")
 
 
 _ENDED = ("Failed", "Succeeded")

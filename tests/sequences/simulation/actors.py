@@ -122,6 +122,10 @@ class Gateway:
         """Services that may get a request now, with their weights."""
         return rules.answering(self._taken.values(), request)
 
+    def mirrors(self, request: Request) -> dict[str, int]:
+        """Services that get a copy of a request now, with the percentage."""
+        return rules.mirrors(self._taken.values(), request)
+
     def next_due(self) -> datetime | None:
         """When the next route is taken over."""
         if self.is_frozen:

@@ -64,11 +64,14 @@ class Asker:
     def _read(self, key: Key, inquiry: Inquiry) -> Readings:
         found, silent = [], []
         for target in inquiry.targets:
-            pod = self._store.find(kinds.POD, key[0], target.pod)
-            if pod is None or self.is_cut_off:
+            kind = kinds.POD if target.revision else kinds.DEPLOYMENT
+            process = self._store.find(kind, key[0], target.pod)
+            if process is None or self.is_cut_off:
                 silent.append(target.pod)
+            elif target.revision:
+                found.append(self._callers.read(process, target.revision))
             else:
-                found.append(self._callers.read(pod, target.revision))
+                found.append(self._callers.compared(process))
         answers = [replace(self._ask(metric.name), metric=metric.name) for metric in inquiry.metrics]
         return Readings(
             inquiry=inquiry.id, at=self._clock(), pods=tuple(found), silent=tuple(silent), answers=tuple(answers)

@@ -7,10 +7,11 @@ from datetime import datetime
 from statistics import NormalDist
 
 from modelway import kinds, names
-from modelway.analysis.figures import Reading, Sums, bucket
+from modelway.analysis.figures import Pairs, Reading, Sums, bucket
 from modelway.kinds import Manifest
 from simulation.actors import Gateway
 from simulation.clock import Clock, parse
+from simulation.rules import Request
 from simulation.scripts import Scripts
 from simulation.selectors import endpoints, is_ready, labels, revision
 from simulation.store import Store
@@ -34,6 +35,8 @@ class Callers:
         self._requests: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
         self._latency: dict[str, Counter[int]] = {}
+        self._compared: dict[str, tuple[float, float]] = {}
+        """Pairs and disagreements of each comparator."""
         self._parts: dict[str, list[float]] = {}
         """What is left of a whole request, and of a whole error, by process."""
 
@@ -45,6 +48,7 @@ class Callers:
             return False
         for owner in self._store.all(kinds.MODEL_DEPLOYMENT):
             self._send(owner, self.rate * (now - since).total_seconds())
+            self._mirror(owner, self.rate * (now - since).total_seconds())
         return False
 
     def next_due(self) -> datetime | None:
@@ -62,6 +66,31 @@ class Callers:
         return Reading(
             pod=pod["metadata"]["name"], run=run, revision=name, state=state, uptime_seconds=uptime, sums=sums
         )
+
+    def compared(self, deployment: Manifest) -> Reading:
+        """What a comparator says."""
+        self.step()
+        name = deployment["metadata"]["name"]
+        run = deployment["metadata"]["uid"]
+        pairs, flipped = (int(amount) for amount in self._compared.get(run, (0.0, 0.0)))
+        counted = Pairs(pairs=pairs, disagreements=flipped, baseline_pairs=pairs // 10)
+        uptime = (self._clock() - parse(deployment["metadata"]["creationTimestamp"])).total_seconds()
+        return Reading(pod=name, run=run, revision="", state="Ready", uptime_seconds=uptime, pairs=counted)
+
+    def _mirror(self, owner: Manifest, amount: float) -> None:
+        """Copies of the requests, to the comparator that the route names."""
+        namespace = owner["metadata"]["namespace"]
+        for service, percent in self._gateway.mirrors(Request()).items():
+            deployment = self._store.find(kinds.DEPLOYMENT, namespace, service)
+            if deployment is None:
+                continue
+            environment = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+            candidate = next(e["value"] for e in environment if e["name"] == "MODELWAY_CANDIDATE_REVISION")
+            revision = self._store.find(kinds.CONTROLLER_REVISION, namespace, candidate)
+            script = self._scripts.of(revision["data"]["source"]["model"]["uri"] if revision else "")
+            copies = amount * percent / 100
+            pairs, flipped = self._compared.get(deployment["metadata"]["uid"], (0.0, 0.0))
+            self._compared[deployment["metadata"]["uid"]] = pairs + copies, flipped + copies * script.flips
 
     def _send(self, owner: Manifest, amount: float) -> None:
         for pod, share in self._shares(owner):

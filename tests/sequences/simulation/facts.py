@@ -135,7 +135,8 @@ class Facts:
 
     def revisions(self) -> list[str]:
         """Names of the revisions that have a Deployment."""
-        return [item["metadata"]["name"] for item in self._own(kinds.DEPLOYMENT)]
+        found = self._own(kinds.DEPLOYMENT)
+        return [item["metadata"]["name"] for item in found if names.REVISION_LABEL in item["metadata"]["labels"]]
 
     def desired(self, name: str) -> int:
         """Pods that a revision's Deployment asks for."""

@@ -181,7 +181,7 @@ class Kubelet:
         return bool(self._config(pod, names.golden)) or bool(_environment(pod).get("MODELWAY_GOLDEN_FILE"))
 
     def _config(self, pod: Manifest, name: Any) -> dict[str, str]:
-        model = pod["metadata"]["labels"][names.MODEL_LABEL]
+        model = pod["metadata"]["labels"].get(names.MODEL_LABEL, "")
         wanted = name(names.revision(model, revision(pod)))
         found = self._store.find(kinds.CONFIG_MAP, pod["metadata"]["namespace"], wanted)
         return dict((found or {}).get("data") or {})

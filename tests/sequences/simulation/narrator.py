@@ -31,7 +31,7 @@ class Narrator:
     def _tell_pods(self) -> None:
         found: dict[str, list[Manifest]] = {}
         for pod in self._world.store.all(kinds.POD):
-            if "deletionTimestamp" not in pod["metadata"]:
+            if "deletionTimestamp" not in pod["metadata"] and names.MODEL_LABEL in labels(pod):
                 name = names.revision(labels(pod)[names.MODEL_LABEL], revision(pod))
                 found.setdefault(name, []).append(pod)
         for name in sorted(found.keys() | self._ready.keys()):

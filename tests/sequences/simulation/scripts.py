@@ -33,6 +33,8 @@ class Script:
     """Seconds from SIGTERM to the end."""
     errors: float = 0.0
     """Share of the requests that fail."""
+    flips: float = 0.0
+    """Share of its answers that differ from those of a version without flips."""
     latency: float = 0.02
     """Median duration of a request in seconds."""
 

@@ -57,6 +57,12 @@ class ModelDeploymentSpec(Struct):
             holds=lambda spec: spec.has_gateway or not spec.rollout.candidate_matches,
         ),
         Rule(
+            cel=f"{_HAS_GATEWAY} || !has(self.rollout.shadow)",
+            message="shadow needs a gateway, which copies the requests: name one in traffic.parentRefs, or leave "
+            "shadow out",
+            holds=lambda spec: spec.has_gateway or spec.rollout.shadow is None,
+        ),
+        Rule(
             cel=f"{_HAS_GATEWAY} || !{_HAS_PREVIEW}",
             message="previewHostnames need a gateway: name one in traffic.parentRefs, or leave previewHostnames out "
             "and use the Service NAME-preview inside the cluster",

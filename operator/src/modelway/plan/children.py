@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from modelway import kinds
 from modelway.api import Validation
-from modelway.plan import capacity, counts, rollouts, routing, writes
+from modelway.plan import capacity, counts, rollouts, routing, shadowing, writes
 from modelway.plan.actions import Action, Apply, Create, Scale
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Revision
@@ -27,7 +27,9 @@ def actions(scene: Scene, wanted: Wanted) -> tuple[Action, ...]:
         *(action for item in scene.observed.revisions for action in _objects(scene, wanted, item)),
         *(action for item in scene.observed.revisions for action in _raised(scene, item)),
         *(action for item in scene.observed.revisions for action in _autoscaled(scene, item)),
+        *shadowing.raised(scene),
         *routing.actions(scene),
+        *shadowing.removed(scene),
         *(action for item in scene.observed.revisions for action in _lowered(scene, item)),
         *(action for item in scene.observed.revisions for action in _marked(scene, wanted, item)),
         *_adopted(scene),

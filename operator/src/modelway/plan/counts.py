@@ -7,7 +7,7 @@ has one pod: the first one decides which bytes all others must have.
 from modelway.plan import capacity
 from modelway.plan.observed import Revision
 from modelway.plan.record import StepState
-from modelway.plan.scene import Scene
+from modelway.plan.scene import STEPPED, Scene
 
 
 def of(scene: Scene, revision: Revision) -> int:
@@ -32,11 +32,17 @@ def step_pods(scene: Scene) -> int:
     """Candidate pods that the present step asks for."""
     weight = 100 if scene.is_at_once else scene.step.weight
     if scene.observed.has_gateway or weight == 100 or scene.is_gradual:
-        return max(1, capacity.need(weight, scene.total))
+        return max(1, capacity.need(min(100, weight + _shadowed(scene)), scene.total))
     if weight == 0:
         return 1
     found = min(capacity.pods_within(weight, scene.total), scene.surge)
     return max(found, int(is_coarse_allowed(scene)))
+
+
+def _shadowed(scene: Scene) -> int:
+    """Percent of the requests that the candidate answers a second time, for the comparator."""
+    shadow = scene.strategy.shadow
+    return shadow.percent if shadow and scene.rollout and scene.rollout.strategy in STEPPED else 0
 
 
 def is_coarse_allowed(scene: Scene) -> bool:

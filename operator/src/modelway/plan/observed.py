@@ -142,6 +142,20 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparator:
+    """The Deployment and Service that compare the answers of two revisions."""
+
+    deployment: Manifest | None
+    service: Manifest | None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its pod takes requests."""
+        found = self.deployment or {}
+        return self.service is not None and bool((found.get("status") or {}).get("readyReplicas"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """An HTTPRoute of ours: the weights written in it, and whether every parent took them."""
 
@@ -222,6 +236,8 @@ class Observed:
     planned: RolloutSpec | None = None
     """`spec.rollout` as it was when the recorded rollout began; None while that is not stored."""
     strangers: tuple[Stranger, ...] = ()
+    comparators: Mapping[str, Comparator] = field(default_factory=dict)
+    """By name."""
     readings: Readings | None = None
     """What was read last for the inquiry of an earlier pass."""
 

@@ -9,7 +9,7 @@ actions    the writes that follow
 
 from dataclasses import replace
 
-from modelway.plan import births, children, counts, engine, gateways, orders, reach, rollouts, trial, trouble
+from modelway.plan import births, children, counts, engine, gateways, orders, reach, rollouts, shadowing, trial, trouble
 from modelway.plan.actions import Action, Counts, Plan
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Observed
@@ -34,7 +34,7 @@ def plan(observed: Observed) -> Plan:
     reasons = (
         wanted.blocked,
         reach.blocked(scene, wanted),
-        gateways.unmirrored(scene),
+        gateways.unmirrored(replace(scene, mirror=shadowing.asked(scene))),
         trial.blocked(scene, wanted.existing),
     )
     wanted = replace(wanted, blocked=next(filter(None, reasons), None))
@@ -44,6 +44,7 @@ def plan(observed: Observed) -> Plan:
     scene = replace(judged, record=rollouts.baked(judged))
     scene = replace(scene, record=engine.advanced(scene))
     scene = replace(scene, record=rollouts.retired(scene), archive=trial.closed(judged, scene))
+    scene = replace(scene, mirror=shadowing.mirror(scene))
     return _decision(scene, wanted)
 
 

@@ -17,6 +17,7 @@ from modelway.analysis.inquiry import Inquiry, Target
 from modelway.analysis.verdicts import Judgement
 from modelway.analysis.window import Window
 from modelway.api.analysis import Analysis, Metric
+from modelway.plan import shadowing
 from modelway.plan.observed import Pod, Revision
 from modelway.plan.record import Rollout, StepState, timestamp
 from modelway.plan.scene import JUDGED_STATES, WAITING_STATES, Scene
@@ -187,10 +188,14 @@ def inquiry(scene: Scene) -> Inquiry | None:
 
 def _of_trial(scene: Scene, now: Trial) -> Inquiry:
     revisions = (now.candidate, *((now.stable,) if now.stable else ()))
+    comparator = shadowing.target(scene)
     return Inquiry(
         id=now.id,
         interval=now.analysis.interval,
-        targets=tuple(target for revision in revisions for target in _targets(revision, ready=True)),
+        targets=(
+            *(target for revision in revisions for target in _targets(revision, ready=True)),
+            *((comparator,) if comparator else ()),
+        ),
         metrics=tuple(metric for metric in now.metrics.values() if metric.builtin is None),
         bindings={
             "candidate": now.candidate.hash,

@@ -18,7 +18,14 @@ GOLDEN_FOLDER = "/etc/modelway/golden"
 CLAIM_FOLDER = "/mnt"
 USER_ID = 65532
 
-_SECURITY = {
+POD_SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": USER_ID,
+    "runAsGroup": USER_ID,
+    "fsGroup": USER_ID,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+SECURITY = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
@@ -85,19 +92,13 @@ def _defaults(build: Build) -> Manifest:
     container = {
         "name": MODEL_CONTAINER,
         "ports": _ports(build),
-        "securityContext": _SECURITY,
+        "securityContext": SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **_probes(build),
     }
     spec = {
         "containers": [container],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": POD_SECURITY,
     }
     return {"metadata": {}, "spec": spec}
 
@@ -164,7 +165,7 @@ def _fixed(build: Build, wished: Manifest) -> Manifest:
         "args": ["fetch"],
         "env": environment,
         "volumeMounts": [*mounts, _mount("lock", LOCK_FOLDER, read_only=True), *claim],
-        "securityContext": _SECURITY,
+        "securityContext": SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     credentials = build.spec.model.credentials
