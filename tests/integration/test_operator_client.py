@@ -16,6 +16,7 @@ from modelway.cluster import gateway
 from modelway.cluster.api import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from modelway.cluster.cache import Cache
 from modelway.cluster.client import Client
+from modelway.cluster.discovery import GatewayApi
 from modelway.cluster.intake import Intake
 from modelway.cluster.lease import Election
 from modelway.cluster.queue import WorkQueue
@@ -222,7 +223,7 @@ async def test_the_gateway_api_is_noticed_when_it_appears(client: Client, namesp
     }
     created = await client.create(crd_kind, crd)
     try:
-        await gateway.appearance(client, cache, pause=0.05)
+        await gateway.change(client, cache, GatewayApi(), pause=0.05)
     finally:
         await client.delete(crd_kind, "", crd["metadata"]["name"], created["metadata"]["uid"])  # type: ignore[index]
 

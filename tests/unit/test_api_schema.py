@@ -59,6 +59,7 @@ DEFAULTS = {
     "spec.autoscaling.minReplicas": 1,
     "spec.rollout": {},
     "spec.rollout.strategy": "Rolling",
+    "spec.rollout.blueGreen.hold": "0s",
     "spec.rollout.settle": "15s",
     "spec.rollout.drain": "30s",
     "spec.rollout.progressDeadline": "10m",
@@ -90,6 +91,7 @@ OPEN_FIELDS = {
     "spec.validation.requests[].expect",
     "spec.validation.requests[].expect.outputs[]",
     "spec.traffic.timeouts",
+    "spec.traffic.sessionPersistence",
     "spec.traffic.filters[]",
 }
 

@@ -171,7 +171,7 @@ def test_named_namespaces_get_a_role_each_and_the_cluster_role_shrinks(helm: Pat
         for rule in role["rules"]
         for resource in rule["resources"]
     }
-    assert cluster_wide == {"clustermodelruntimes", "selfsubjectaccessreviews"}
+    assert cluster_wide == {"clustermodelruntimes", "gateways", "gatewayclasses", "selfsubjectaccessreviews"}
     assert _environment(manifests)["MODELWAY_NAMESPACES"] == "payments,search"
 
 

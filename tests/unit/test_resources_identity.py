@@ -20,6 +20,14 @@ DIGEST = "sha256:" + 64 * "a"
 TENSOR = {"name": "x", "shape": [1], "datatype": "FP32", "data": [1.0]}
 GOLDEN = {"name": "one", "request": {"inputs": [TENSOR]}, "expect": {"outputs": [{"name": "y", "data": [1]}]}}
 CANARY = {"rollout": {"strategy": "Canary", "steps": [{"weight": 10}]}}
+BLUE_GREEN = {
+    "traffic": {"parentRefs": [{"name": "public"}]},
+    "rollout": {"strategy": "BlueGreen", "blueGreen": {}},
+}
+MATCHES = {
+    "traffic": {"parentRefs": [{"name": "public"}]},
+    "rollout": {"candidateMatches": [{"headers": [{"name": "x-cohort", "value": "beta"}]}]},
+}
 GATEWAY = {"traffic": {"parentRefs": [{"name": "public"}], "hostnames": ["a.example.com"]}}
 
 
@@ -147,6 +155,11 @@ MAKES_NONE: dict[str, tuple[Manifest, Any, Any]] = {
     "rollout.steps[].weight": (CANARY, 10, 20),
     "rollout.steps[].hold": (CANARY, "0s", "1h"),
     "rollout.steps[].approval": (CANARY, None, "Required"),
+    "rollout.blueGreen.previewHostnames": (BLUE_GREEN, [], ["preview.example.com"]),
+    "rollout.blueGreen.hold": (BLUE_GREEN, "0s", "1h"),
+    "rollout.blueGreen.approval": (BLUE_GREEN, None, "Required"),
+    "rollout.candidateMatches[].headers[].name": (MATCHES, "x-cohort", "x-team"),
+    "rollout.candidateMatches[].headers[].value": (MATCHES, "beta", "gamma"),
     "rollout.maxSurge": ({}, "25%", 1),
     "rollout.settle": ({}, "15s", "1s"),
     "rollout.drain": ({}, "30s", "1s"),
@@ -168,6 +181,7 @@ MAKES_NONE: dict[str, tuple[Manifest, Any, Any]] = {
     "traffic.paths": (GATEWAY, "Model", "All"),
     "traffic.timeouts": (GATEWAY, {}, {"request": "1s"}),
     "traffic.filters": (GATEWAY, [], [{"type": "RequestHeaderModifier"}]),
+    "traffic.sessionPersistence": (GATEWAY, None, {"type": "Cookie"}),
     "revisionHistoryLimit": ({}, 10, 1),
 }
 

@@ -107,6 +107,8 @@ BROKEN: list[Any] = [
     pytest.param({}, {"requests": {"cpu": "1"}}, id="quantity-absent"),
     pytest.param({"rules": [{}, {}]}, {"rules": [{}]}, id="one-rule-more"),
     pytest.param({"rules": []}, {"rules": [{}]}, id="one-rule-less"),
+    pytest.param({"rules": [{"a": 1, "retry": {}}]}, {"rules": [{"a": 1}]}, id="one-field-of-a-rule-more"),
+    pytest.param({"matches": [{"headers": []}]}, {"matches": [{}]}, id="one-condition-of-a-match-more"),
     pytest.param({"hostnames": ["a", "b"]}, {"hostnames": ["a"]}, id="one-hostname-more"),
     pytest.param({"hostnames": ["a"]}, {"hostnames": []}, id="a-hostname-where-none-is-wanted"),
     pytest.param({"selector": {"a": "1", "b": "2"}}, {"selector": {"a": "1"}}, id="narrower-selector"),
@@ -142,7 +144,8 @@ def test_more_fields_are_tolerated(wanted: Any, more: Manifest) -> None:
 def route(weights: dict[str, int] | None = None, **fields: Any) -> Manifest:
     """The route of a traffic section."""
     section = Traffic.model_validate({"parentRefs": [{"name": "public"}]} | fields)
-    return traffic.route(PARENT, section, "fraud", weights or {"fraud-1": 90, "fraud-2": 10})
+    division = traffic.Division(weights=weights or {"fraud-1": 90, "fraud-2": 10})
+    return traffic.route(PARENT, section, "fraud", division, fields=traffic.OPTIONAL_FIELDS)
 
 
 def test_a_route_for_a_model_names_its_paths_only() -> None:
@@ -172,7 +175,7 @@ def test_a_route_passes_on_what_the_user_says() -> None:
     filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}]}}]
     parents = [{"name": "public", "namespace": "infra", "sectionName": "https", "port": 443}]
     spec = route(parentRefs=parents, timeouts={"request": "1s"}, filters=filters)["spec"]
-    assert spec["parentRefs"] == parents
+    assert spec["parentRefs"] == [{"group": "gateway.networking.k8s.io", "kind": "Gateway"} | parents[0]]
     assert spec["rules"][0]["timeouts"] == {"request": "1s"}
     assert spec["rules"][0]["filters"] == filters
 

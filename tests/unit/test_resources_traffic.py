@@ -1,0 +1,152 @@
+"""The routes, rule by rule: requests that match, gRPC, sessions, mirrors, previews, and what a rival leaves of them."""
+
+from typing import Any
+
+import pytest
+
+from modelway.api import CandidateMatch, Traffic
+from modelway.kinds import Manifest
+from modelway.resources import traffic
+from modelway.resources.metadata import Parent
+from modelway.resources.traffic import OPTIONAL_FIELDS, Division, Mirror
+
+PARENT = Parent(namespace="payments", name="fraud", uid="u1")
+WEIGHTS = {"fraud-1": 90, "fraud-2": 10}
+BETA = CandidateMatch.model_validate({"headers": [{"name": "x-cohort", "value": "beta"}]})
+DEBUG = CandidateMatch.model_validate(
+    {"headers": [{"name": "x-debug", "value": "1"}, {"name": "x-team", "value": "a"}]}
+)
+SESSION = {"type": "Cookie", "sessionName": "fraud"}
+
+
+def section(**fields: Any) -> Traffic:
+    """A traffic section for all paths of a host name."""
+    return Traffic.model_validate(
+        {"parentRefs": [{"name": "public"}], "hostnames": ["a.example.com"], "paths": "All"} | fields
+    )
+
+
+def rules(division: Division, fields: Any = OPTIONAL_FIELDS, **more: Any) -> dict[str, Manifest]:
+    """The rules of a route by name, in order."""
+    manifest = traffic.route(PARENT, section(**more), "fraud", division, fields={"name", *fields})
+    return {rule["name"]: rule for rule in manifest["spec"]["rules"]}
+
+
+def backends(rule: Manifest) -> list[tuple[str, int, int]]:
+    return [(item["name"], item["port"], item["weight"]) for item in rule["backendRefs"]]
+
+
+def test_weights_alone_are_one_rule() -> None:
+    found = rules(Division(weights=WEIGHTS))
+    assert list(found) == ["rest"]
+    assert backends(found["rest"]) == [("fraud-1", 80, 90), ("fraud-2", 80, 10)]
+
+
+def test_the_most_special_rule_comes_first() -> None:
+    division = Division(weights=WEIGHTS, grpc=WEIGHTS, candidate="fraud-2", matches=(BETA,), speaks_grpc=True)
+    assert list(rules(division)) == ["candidate-grpc", "candidate", "grpc", "rest"]
+
+
+def test_requests_that_match_go_to_the_candidate_on_every_path_of_the_model() -> None:
+    division = Division(weights=WEIGHTS, candidate="fraud-2", matches=(BETA, DEBUG))
+    rule = rules(division, paths="Model")["candidate"]
+    assert backends(rule) == [("fraud-2", 80, 100)]
+    assert [(match["path"]["value"], [item["name"] for item in match["headers"]]) for match in rule["matches"]] == [
+        (path, names)
+        for names in (["x-cohort"], ["x-debug", "x-team"])
+        for path in ("/v1/models/fraud", "/v2/models/fraud", "/v1/models/fraud:predict")
+    ]
+    assert {item["type"] for match in rule["matches"] for item in match["headers"]} == {"Exact"}
+
+
+def test_the_longest_list_of_matches_fits_into_one_rule() -> None:
+    division = Division(weights=WEIGHTS, candidate="fraud-2", matches=(BETA,) * 8)
+    assert len(rules(division, paths="Model")["candidate"]["matches"]) <= 64
+
+
+def test_grpc_goes_by_its_path_to_the_grpc_port() -> None:
+    rule = rules(Division(weights=WEIGHTS, grpc=WEIGHTS))["grpc"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/inference.GRPCInferenceService"}}]
+    assert backends(rule) == [("fraud-1", 8001, 90), ("fraud-2", 8001, 10)]
+
+
+def test_a_candidate_that_speaks_no_grpc_gets_no_calls_that_match() -> None:
+    division = Division(weights=WEIGHTS, grpc={"fraud-1": 100}, candidate="fraud-2", matches=(BETA,))
+    assert list(rules(division)) == ["candidate", "grpc", "rest"]
+
+
+def test_a_backend_without_a_share_is_left_out() -> None:
+    assert backends(rules(Division(weights={"fraud-1": 100, "fraud-2": 0}))["rest"]) == [("fraud-1", 80, 100)]
+
+
+def test_time_outs_and_filters_of_the_user_stand_in_every_rule() -> None:
+    division = Division(weights=WEIGHTS, grpc=WEIGHTS, candidate="fraud-2", matches=(BETA,), speaks_grpc=True)
+    filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["a"]}}]
+    found = rules(division, timeouts={"request": "5s"}, filters=filters)
+    assert all(rule["timeouts"] == {"request": "5s"} and rule["filters"] == filters for rule in found.values())
+
+
+def test_sessions_hold_the_shares_and_not_the_requests_that_match() -> None:
+    division = Division(weights=WEIGHTS, grpc=WEIGHTS, candidate="fraud-2", matches=(BETA,), speaks_grpc=True)
+    found = rules(division, sessionPersistence=SESSION)
+    assert {name for name, rule in found.items() if rule.get("sessionPersistence") == SESSION} == {"grpc", "rest"}
+
+
+@pytest.mark.parametrize("field", OPTIONAL_FIELDS)
+def test_a_field_that_the_cluster_does_not_know_is_left_out(field: str) -> None:
+    known = set(OPTIONAL_FIELDS) - {field}
+    manifest = traffic.route(
+        PARENT, section(sessionPersistence=SESSION), "fraud", Division(weights=WEIGHTS), fields=known
+    )
+    assert [set(OPTIONAL_FIELDS) & rule.keys() for rule in manifest["spec"]["rules"]] == [known]
+
+
+MIRRORS: list[Any] = [
+    pytest.param(Mirror(service="fraud-shadow", percent=20), {"percent": 20}, id="a-share"),
+    pytest.param(Mirror(service="fraud-shadow", percent=100), {}, id="all"),
+]
+
+
+@pytest.mark.parametrize(("mirror", "share"), MIRRORS)
+def test_12_a_mirror_is_a_filter_and_counts_in_no_weight(mirror: Mirror, share: Manifest) -> None:
+    user = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["a"]}}
+    division = Division(weights=WEIGHTS, grpc=WEIGHTS, candidate="fraud-2", matches=(BETA,), mirror=mirror)
+    found = rules(division, filters=[user])
+    target = {"group": "", "kind": "Service", "name": "fraud-shadow", "port": 80}
+    assert found["rest"]["filters"] == [
+        user,
+        {"type": "RequestMirror", "requestMirror": {"backendRef": target} | share},
+    ]
+    assert backends(found["rest"]) == [("fraud-1", 80, 90), ("fraud-2", 80, 10)]
+    assert found["candidate"]["filters"] == found["grpc"]["filters"] == [user]
+
+
+def test_a_preview_leads_its_own_host_names_to_one_revision_without_sessions() -> None:
+    whole = {"fraud-2": 100}
+    manifest = traffic.preview_route(
+        PARENT,
+        section(sessionPersistence=SESSION, timeouts={"request": "5s"}),
+        "fraud",
+        Division(weights=whole, grpc=whole),
+        hostnames=("preview.example.com",),
+        fields=OPTIONAL_FIELDS,
+    )
+    assert manifest["metadata"]["name"] == "fraud-preview"
+    assert manifest["spec"]["hostnames"] == ["preview.example.com"]
+    assert [rule["name"] for rule in manifest["spec"]["rules"]] == ["grpc", "rest"]
+    assert all("sessionPersistence" not in rule for rule in manifest["spec"]["rules"])
+    assert all(rule["timeouts"] == {"request": "5s"} for rule in manifest["spec"]["rules"])
+
+
+def test_a_live_route_is_given_other_shares_and_keeps_all_else() -> None:
+    division = Division(weights=WEIGHTS, grpc=WEIGHTS, candidate="fraud-2", matches=(BETA,), speaks_grpc=True)
+    live = traffic.route(PARENT, section(timeouts={"request": "5s"}), "fraud", division, fields=OPTIONAL_FIELDS)
+    found = traffic.reweighted(PARENT, live, Division(weights={"fraud-1": 100}, grpc={"fraud-1": 100}))
+    assert [rule["name"] for rule in found["spec"]["rules"]] == ["grpc", "rest"]
+    assert [backends(rule) for rule in found["spec"]["rules"]] == [[("fraud-1", 8001, 100)], [("fraud-1", 80, 100)]]
+    assert {key: found["spec"][key] for key in ("parentRefs", "hostnames")} == {
+        key: live["spec"][key] for key in ("parentRefs", "hostnames")
+    }
+    assert all(rule["timeouts"] == {"request": "5s"} for rule in found["spec"]["rules"])
+    without = traffic.reweighted(PARENT, live, Division(weights={"fraud-1": 100}))
+    assert [rule["name"] for rule in without["spec"]["rules"]] == ["rest"]
