@@ -145,6 +145,18 @@ def test_an_alert_is_a_veto_at_once() -> None:
     assert world.rollout()["reason"] == "AnalysisFailed"
 
 
+def test_60_requests_that_are_not_divided_by_the_weights_prove_nothing() -> None:
+    world = serving(judged(SLOW, steps=({"weight": 10, "hold": "1h"},)))
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.callers.split = {world.revision_of("v1"): 70, world.revision_of("v2"): 30}
+    world.script("v2", latency=0.04)
+    world.run_for(600)
+    assert verdict(world) == ("Unknown", "Inconclusive")
+    assert "cannot be compared" in world.condition("AnalysisPassing")["message"]
+    assert world.weights() == {"v1": 90, "v2": 10}
+
+
 def test_57_what_happened_before_the_step_had_settled_counts_for_nothing() -> None:
     world = serving(judged(ERRORS, steps=({"weight": 10, "hold": "10m"},)))
     world.script("v2", errors=0.5)

@@ -1,4 +1,4 @@
-"""Answers compared on mirrored requests: a comparator that comes and goes with its rollout, and flips that are found."""
+"""Answers compared on mirrored requests: a comparator that comes and goes with its rollout, and finds flips."""
 
 from typing import Any
 

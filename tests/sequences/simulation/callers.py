@@ -31,6 +31,8 @@ class Callers:
         self._scripts = scripts
         self.rate = 0.0
         """Requests per second to each model."""
+        self.split: dict[str, int] = {}
+        """Percent by Service, where something else than the weights decides; empty: nothing does."""
         self._until: datetime | None = None
         self._requests: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -112,7 +114,7 @@ class Callers:
     def _shares(self, owner: Manifest) -> Iterator[tuple[Manifest, float]]:
         """Each ready pod behind the model, with its share of the requests."""
         namespace, name = owner["metadata"]["namespace"], owner["metadata"]["name"]
-        weights = self._gateway.weights(namespace, name) or {name: 100}
+        weights = self.split or self._gateway.weights(namespace, name) or {name: 100}
         for backend, weight in weights.items():
             service = self._store.find(kinds.SERVICE, namespace, backend)
             pods = endpoints(service, self._store.all(kinds.POD)) if service else []

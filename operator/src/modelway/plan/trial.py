@@ -14,7 +14,7 @@ from modelway.analysis.archive import NO_EVIDENCE, Archive, Decision
 from modelway.analysis.evidence import Evidence
 from modelway.analysis.figures import NOTHING
 from modelway.analysis.inquiry import Inquiry, Target
-from modelway.analysis.verdicts import Judgement
+from modelway.analysis.verdicts import Judgement, Verdict
 from modelway.analysis.window import Window
 from modelway.api.analysis import Analysis, Metric
 from modelway.plan import shadowing
@@ -139,11 +139,28 @@ def judged(scene: Scene) -> tuple[Judgement, ...] | None:
     counted = sum(not metric.dry_run for metric in now.metrics.values())
     level = judgements.spent(now.analysis.confidence_percent, counted, now.steps)
     window = _window(scene, now, current)
-    return tuple(
-        judgements.judge(metric, window, now.analysis, level)
+    mismatch = judgements.ratio_mismatch(window) if _is_drawn(scene, now) else ""
+    found = (
+        (metric, judgements.judge(metric, window, now.analysis, level))
         for metric in now.metrics.values()
         if _is_comparable(scene, now, metric)
     )
+    return tuple(_doubted(item, mismatch) if metric.is_relative and mismatch else item for metric, item in found)
+
+
+def _is_drawn(scene: Scene, now: Trial) -> bool:
+    """Whether each request is sent to one of the revisions by its weight alone: no header and no session decides."""
+    traffic, strategy = scene.spec.traffic, scene.recorded_strategy
+    is_held = traffic is not None and traffic.session_persistence is not None
+    return bool(now.stable) and scene.observed.has_gateway and not strategy.candidate_matches and not is_held
+
+
+def _doubted(item: Judgement, mismatch: str) -> Judgement:
+    """Of two revisions that do not get the same kind of requests nothing can be said."""
+    if item.verdict not in (Verdict.PASS, Verdict.FAIL):
+        return item
+    message = f"{item.metric}: {mismatch}, so the two cannot be compared; {item.message}"
+    return replace(item, verdict=Verdict.INCONCLUSIVE, message=message)
 
 
 def _window(scene: Scene, now: Trial, current: Evidence) -> Window:
