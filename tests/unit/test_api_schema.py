@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelway.api import generated, schema
-from modelway.plan import record
+from modelway.plan import ledger, record
 
 ROOT = Path(__file__).parents[2]
 OPEN = "x-kubernetes-preserve-unknown-fields"
@@ -174,5 +174,5 @@ def test_the_file_checked_in_is_up_to_date(path: str) -> None:
 )
 def test_whatever_the_operator_remembers_has_its_place_in_the_status(remembered: type[Any], path: str) -> None:
     known = dict(walk("status", root("ModelDeployment")["properties"]["status"]))[path]["properties"]
-    written = {record._key(remembered, field.name) for field in dataclasses.fields(remembered)}
+    written = {ledger._key(remembered, field.name) for field in dataclasses.fields(remembered)}
     assert written - known.keys() == set()

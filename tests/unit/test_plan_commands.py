@@ -13,8 +13,9 @@ from modelway import names
 from modelway.api import Status
 from modelway.plan import commands
 from modelway.plan.commands import Verb
+from modelway.plan.ledger import dump
 from modelway.plan.observed import Features, Observed, Owner
-from modelway.plan.record import LastCommand, Record, Rollout, Source, StepState, Strategy, dump
+from modelway.plan.record import LastCommand, Record, Rollout, Source, StepState, Strategy
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
 UID = "uid-1"

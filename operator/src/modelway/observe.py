@@ -12,7 +12,7 @@ from modelway.analysis.figures import Readings
 from modelway.api import ModelDeploymentSpec, Rollout, RuntimeSpec
 from modelway.cluster.snapshot import Claim, Snapshot
 from modelway.kinds import Kind, Manifest
-from modelway.plan import record
+from modelway.plan import ledger
 from modelway.plan.observed import (
     Comparator,
     Container,
@@ -43,7 +43,7 @@ def observe(
     children = {kind: _by_name(items) for kind, items in snapshot.children.items()}
     own = {kind: _owned(items, manifest["metadata"]["uid"]) for kind, items in children.items()}
     name = manifest["metadata"]["name"]
-    remembered, plans = record.parse(status), _plans(own.get(kinds.CONFIG_MAP, {}))
+    remembered, plans = ledger.parse(status), _plans(own.get(kinds.CONFIG_MAP, {}))
     return Observed(
         now=now.replace(microsecond=0),
         epoch=epoch,

@@ -1,15 +1,10 @@
 """What a rollout must remember between passes; kept in `status`, never in memory. Pure."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, TypeVar
-
-from modelway.kinds import Manifest
-
-T = TypeVar("T")
 
 
 class Strategy(StrEnum):
@@ -174,30 +169,6 @@ def _recent(history: tuple[Finished, ...]) -> tuple[Finished, ...]:
     return recent if promotion is None or promotion in recent else (promotion, *recent[1:])
 
 
-_NAMES = {
-    "origin": "from",
-    "step": "stepIndex",
-    "state": "stepState",
-    "is_paused_by_command": "paused",
-    "is_approved": "approved",
-    "is_full": "full",
-    "paused_at": "pauseStartedAt",
-    "progress_at": "lastProgressAt",
-    "high_water": "highWaterReady",
-    "base": "baseReplicas",
-}
-_TIMES = {
-    "started_at",
-    "step_started_at",
-    "settled_at",
-    "hold_started_at",
-    "paused_at",
-    "progress_at",
-    "retry_at",
-}
-_TIMES |= {"finished_at"}
-
-
 _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 """Years that leave room for every duration."""
 
@@ -213,72 +184,3 @@ def moment(text: str) -> datetime:
     if found.tzinfo is None or not _FIRST_YEAR <= found.year < _LAST_YEAR:
         raise ValueError(f"{text} is no time of a rollout")
     return found
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(word.capitalize() for word in tail)
-
-
-def _key(cls: type, name: str) -> str:
-    if cls is Finished and name == "revision":
-        return "to"
-    if cls is LastCommand:
-        return _camel(name)
-    return _NAMES.get(name, _camel(name))
-
-
-def dump(value: Rollout | LastCommand | Finished) -> Manifest:
-    """One of the records above as JSON; empty values are left out."""
-    found = {_key(type(value), item.name): getattr(value, item.name) for item in fields(value)}
-    return {
-        key: timestamp(item) if isinstance(item, datetime) else item
-        for key, item in found.items()
-        if item is not None and item is not False and item != ""
-    }
-
-
-def _load(cls: type[Any], raw: Manifest) -> Any:
-    keys = {item.name: _key(cls, item.name) for item in fields(cls)}
-    values = {name: raw[key] for name, key in keys.items() if key in raw}
-    times = {name: moment(values[name]) for name in values.keys() & _TIMES}
-    return cls(**values | times)
-
-
-def _rollout(raw: Manifest) -> Rollout:
-    rollout: Rollout = _load(Rollout, {"from": ""} | raw)
-    is_over = rollout.finished_at is not None or rollout.state == StepState.ROLLING_BACK
-    return replace(
-        rollout,
-        outcome=str(Outcome(rollout.outcome)) if is_over else "",
-        strategy=Strategy(rollout.strategy),
-        source=Source(rollout.source),
-        state=StepState(rollout.state),
-    )
-
-
-def _finished(raw: Manifest) -> Finished:
-    line: Finished = _load(Finished, {"reason": "", "from": ""} | raw)
-    return line
-
-
-def _readable(read: Callable[[Any], T], raw: Any) -> T | None:
-    """What another version of the operator, or a person, wrote so that it cannot be read counts as lost."""
-    try:
-        return read(raw)
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def parse(status: Manifest) -> Record:
-    """The record kept in a status; an empty one where there is none."""
-    rollout = status.get("rollout") or {}
-    retire = {item["name"]: _readable(moment, item.get("retainUntil")) for item in status.get("revisions", ())}
-    history = (_readable(_finished, line) for line in status.get("history", ()))
-    return Record(
-        stable=status.get("stableRevision", {}).get("name", ""),
-        rollout=_readable(_rollout, rollout) if "id" in rollout else None,
-        last_command=_load(LastCommand, rollout.get("lastCommand", {})),
-        retire_at=MappingProxyType({name: until for name, until in retire.items() if until is not None}),
-        history=tuple(line for line in history if line is not None),
-    )

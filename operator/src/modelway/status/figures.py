@@ -6,7 +6,7 @@ from typing import Any
 from modelway import names
 from modelway.api import Step, Traffic
 from modelway.kinds import Manifest
-from modelway.plan import record as records
+from modelway.plan import ledger
 from modelway.plan.observed import Revision
 from modelway.plan.quotes import quoted
 from modelway.plan.record import Rollout, Source, timestamp
@@ -166,7 +166,7 @@ def traffic(view: View) -> Iterable[Manifest]:
 
 def rollout(view: View) -> Manifest:
     """The rollout under way or the last one, and the last command."""
-    rollout, command = view.plan.record.rollout, records.dump(view.plan.record.last_command)
+    rollout, command = view.plan.record.rollout, ledger.dump(view.plan.record.last_command)
     found: Manifest = {key: value for key, value in command.items() if value != 0 or key in ("rollout", "step")}
     told = {"lastCommand": found} if any(command.get(key) for key in ("raw", "rawAbort", "id", "verb")) else {}
     if rollout is None:
@@ -179,7 +179,7 @@ def rollout(view: View) -> Manifest:
     }
     analysis = evidence.analysis(view)
     judged = {"analysis": analysis} if analysis else {}
-    return records.dump(rollout) | extra | ({"stepName": name} if name else {}) | judged | told
+    return ledger.dump(rollout) | extra | ({"stepName": name} if name else {}) | judged | told
 
 
 def _steps(view: View, rollout: Rollout) -> tuple[Step, ...]:

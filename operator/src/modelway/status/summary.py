@@ -4,7 +4,7 @@ from datetime import datetime
 
 from modelway import names
 from modelway.kinds import Manifest
-from modelway.plan import record as records
+from modelway.plan import ledger
 from modelway.plan.actions import Plan
 from modelway.plan.observed import Observed, Revision
 from modelway.plan.trouble import Trouble
@@ -38,7 +38,7 @@ def status(observed: Observed, plan: Plan, failure: Trouble | None = None) -> Ma
         "traffic": list(figures.traffic(view)),
         "rollout": figures.rollout(view),
         "route": figures.route(view),
-        "history": [records.dump(line) for line in plan.record.history],
+        "history": [ledger.dump(line) for line in plan.record.history],
     }
     return {key: value for key, value in found.items() if value not in (None, {}, [])}
 
