@@ -168,3 +168,17 @@ def test_19_small_counts_and_any_weight_terminate(pods: int, weight: int) -> Non
     assert world.weights()["v2"] == weight
     assert len(world.pods("v2", ready=True)) >= 1
     world.run_to_phase("Healthy")
+
+
+@pytest.mark.parametrize("way", ["abort", "supersede"])
+def test_05_a_fraction_of_a_second_cuts_no_drain_short(way: str) -> None:
+    world = quiet_world(installed(TWO_STEPS | {"bake": "0s"}))
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.run_for(0.6)
+    if way == "abort":
+        world.command("abort")
+    else:
+        upgrade(world, "v3")
+    world.run_for(300)
+    serves_alone(world, "v1" if way == "abort" else "v3")

@@ -26,6 +26,7 @@ def observed(command: str | None = None, abort: str | None = None) -> Observed:
     pairs = ((names.COMMAND_ANNOTATION, command), (names.ABORT_ANNOTATION, abort))
     return Observed(
         now=NOW,
+        rounded_up=NOW,
         epoch=1,
         owner=Owner(
             namespace="payments",

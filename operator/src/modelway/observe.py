@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -46,6 +46,7 @@ def observe(
     remembered, plans = ledger.parse(status), _plans(own.get(kinds.CONFIG_MAP, {}))
     return Observed(
         now=now.replace(microsecond=0),
+        rounded_up=now.replace(microsecond=0) + timedelta(seconds=bool(now.microsecond)),
         epoch=epoch,
         owner=_owner(manifest),
         spec=spec,

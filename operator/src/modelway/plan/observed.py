@@ -216,6 +216,8 @@ class Observed:
     """Everything that one pass may look at. `now` is in UTC, whole seconds."""
 
     now: datetime
+    rounded_up: datetime
+    """The same rounded up: what must not be cut short by the fraction of a second is counted from here."""
     epoch: int
     owner: Owner
     spec: ModelDeploymentSpec | None

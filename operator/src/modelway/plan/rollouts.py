@@ -190,13 +190,14 @@ def finished(scene: Scene, rollout: Rollout, outcome: Outcome, reason: str, mess
     leaving = rollout.origin if outcome in (Outcome.PROMOTED, Outcome.FAST_PROMOTED) else rollout.revision
     record = scene.record.finish(ended)
     if leaving and outcome is not Outcome.SUPERSEDED:
-        record = replace(record, retire_at=_retiring(scene, record, leaving, now + _stay(scene, outcome)))
+        until = scene.observed.rounded_up + _stay(scene, outcome)
+        record = replace(record, retire_at=_retiring(scene, record, leaving, until))
     return record
 
 
 def retired(scene: Scene) -> Record:
     """With a time to go for every revision that nothing needs any more, counted from when its traffic was gone."""
-    now, record = scene.observed.now, scene.record
+    record = scene.record
     found = {}
     for revision in scene.others:
         until = record.retire_at.get(revision.name)
@@ -205,7 +206,7 @@ def retired(scene: Scene) -> Record:
         if until is not None:
             found[revision.name] = until
         elif scene.is_programmed or not scene.observed.route:
-            found[revision.name] = now + scene.strategy.drain + _preview_ends(scene, revision)
+            found[revision.name] = scene.observed.rounded_up + scene.strategy.drain + _preview_ends(scene, revision)
     return record if found == record.retire_at else replace(record, retire_at=MappingProxyType(found))
 
 
