@@ -125,6 +125,18 @@ def test_66_a_lost_status_is_rebuilt_without_touching_a_pod(step: int | None, se
     serves_alone(world, "v2" if step is not None else "v1")
 
 
+def test_66_what_was_taken_back_is_told_also_where_the_status_was_lost() -> None:
+    world = rolled_back()
+    world.run_for(60)
+    world.change(kinds.MODEL_DEPLOYMENT, "fraud", lambda item: item.pop("status"))
+    world.crash()
+    world.run_for(60)
+    assert world.status()["phase"] == "RolledBack"
+    assert world.condition("RolledBack")["reason"] == "ModelLoadFailed"
+    assert "kubectl modelway retry fraud" in world.status()["message"]
+    serves_alone(world, "v1")
+
+
 @pytest.mark.parametrize("where", [None, (0, "Scaling"), (0, "Holding"), (1, "Verifying"), (2, "Promoting")])
 def test_66_deletion_leaves_nothing_behind(where: tuple[int, str] | None) -> None:
     world = installed(TWO_STEPS)

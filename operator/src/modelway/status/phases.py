@@ -46,7 +46,7 @@ def settled(view: View) -> tuple[str, str]:
     if view.plan.stable_trouble or stable.ready == 0:
         trouble = view.plan.stable_trouble
         return "Degraded", words.told(trouble) if trouble else f"No pod of {stable.name} is ready"
-    if view.is_declined and last:
+    if view.is_declined:
         cause = f"{failed_reason(view)}: {failed_message(view)}"
         return "RolledBack", f"{stable.name} serves; {view.plan.desired} was taken back. {cause}"
     if view.waits_for_retry and last and last.retry_at:
