@@ -12,6 +12,7 @@ from modelway.kinds import Manifest
 from simulation import models
 from simulation.notes import place
 from simulation.selectors import is_ready
+from simulation.stories import renew
 from simulation.world import World
 
 VERSIONS = ["v1", "v2", "v3", "v4"]
@@ -41,7 +42,7 @@ LED_ASIDE: list[Manifest] = [
 """Rollouts that only a gateway can follow."""
 
 CHILDREN = [kinds.DEPLOYMENT, kinds.SERVICE, kinds.HORIZONTAL_POD_AUTOSCALER, kinds.HTTP_ROUTE]
-VERBS = ["promote", "promote-full", "abort", "pause", "resume", "retry", "undo"]
+VERBS = ["promote", "promote-full", "abort", "pause", "resume", "retry", "undo", "refresh"]
 
 
 class Histories(RuleBasedStateMachine):
@@ -115,6 +116,10 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def all_pods_recover(self) -> None:
         self.world.kubelet.unready.clear()
+
+    @rule(release=st.integers(2, 4))
+    def somebody_changes_the_runtime(self, release: int) -> None:
+        renew(self.world, f"example.com/runtime:{release}")
 
     @rule(frozen=st.booleans())
     def freeze_the_gateway(self, frozen: bool) -> None:

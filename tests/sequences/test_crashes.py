@@ -11,7 +11,7 @@ from modelway.kinds import Manifest
 from simulation import models
 from simulation.forks import Scenario, at_writes
 from simulation.server import Write
-from simulation.stories import TWO_STEPS, installed, reach, serves_alone, upgrade
+from simulation.stories import TWO_STEPS, installed, reach, renew, serves_alone, upgrade
 from simulation.world import World
 
 SHORT = models.canary({"weight": 10, "hold": "20s"}, {"weight": 50, "hold": "20s"}, bake="30s")
@@ -106,6 +106,29 @@ def harm_at_last(world: World) -> None:
     world.run_for(120)
 
 
+def refreshing(world: World) -> None:
+    renew(world)
+    world.run_for(5)
+    world.command("refresh", value='{"verb": "refresh", "id": "a"}')
+    world.run_until(lambda: world.rollout()["id"] == 2 and "finishedAt" in world.rollout())
+    world.run_for(120)
+
+
+def refreshing_and_more(world: World) -> None:
+    """A runtime that changes again and an edit, while a refresh is under way; and what was decided is undone."""
+    renew(world)
+    world.run_for(5)
+    world.command("refresh")
+    reach(world, 0, "Holding")
+    renew(world, "example.com/runtime:3")
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    world.run_for(60)
+    world.command("undo")
+    world.run_to_phase("RolledBack")
+    world.run_for(120)
+
+
 ONE_STEP = models.canary({"weight": 50, "hold": "20s"}, bake="0s")
 
 JUDGED = ONE_STEP | {"analysis": {"metrics": [{"name": "errors", "builtin": "ErrorRate", "max": 0.01}]}, "bake": "10m"}
@@ -129,12 +152,14 @@ STORIES = {
     "evidence": Story(evidence, JUDGED),
     "harm": Story(harm, JUDGED),
     "harm-in-bake": Story(harm_at_last, JUDGED),
+    "refresh": Story(refreshing, ONE_STEP),
+    "refresh-and-edit": Story(refreshing_and_more, ONE_STEP),
     "autoscaled": Story(
         promotion, ONE_STEP, fields={"replicas": None, "autoscaling": {"minReplicas": 2, "maxReplicas": 4}}
     ),
 }
 
-WHOLE = {"first-install", "canary", "service-only", "abort", "blue-green"}
+WHOLE = {"first-install", "canary", "service-only", "abort", "blue-green", "refresh"}
 """Stories in which every write is struck each time; in the others every third, and all of them by `make test-full`."""
 
 PASSING = {"Scaling", "Loading", "Routing", "Verifying"}

@@ -4,9 +4,11 @@ import copy
 import types
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -15,6 +17,7 @@ from modelway.api import ModelDeploymentSpec
 from modelway.kinds import Manifest
 from modelway.resources import revision
 
+ROOT = Path(__file__).parents[2]
 MODEL: Manifest = {"uri": "s3://models/fraud/1", "format": "onnx"}
 DIGEST = "sha256:" + 64 * "a"
 TENSOR = {"name": "x", "shape": [1], "datatype": "FP32", "data": [1.0]}
@@ -236,13 +239,13 @@ def test_every_field_of_the_spec_is_placed_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("path", FIELDS)
-def test_a_change_of_a_field_makes_a_revision_or_does_not(path: str) -> None:
+def test_31_a_change_of_a_field_makes_a_revision_or_does_not(path: str) -> None:
     context, one, other = FIELDS[path]
     changed = identity(put(context, path, one)) != identity(put(context, path, other))
     assert changed == (path in MAKES_A_REVISION)
 
 
-def test_only_model_and_runtime_make_revisions() -> None:
+def test_31_only_model_and_runtime_make_revisions() -> None:
     assert {path.split(".")[0] for path in MAKES_A_REVISION} == {"model", "runtime"}
     assert not {path.split(".")[0] for path in MAKES_NONE} & {"model", "runtime"}
 
@@ -333,7 +336,7 @@ OTHER: list[Any] = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_the_spelling_makes_no_revision(one: Manifest, other: Manifest) -> None:
+def test_32_the_spelling_makes_no_revision(one: Manifest, other: Manifest) -> None:
     assert identity(one) == identity(other)
 
 
@@ -342,30 +345,61 @@ def test_what_means_something_else_makes_a_revision(one: Manifest, other: Manife
     assert identity(one) != identity(other)
 
 
-@pytest.fixture
-def pinned() -> dict[str, tuple[Manifest, str]]:
-    """Identities that the first release gave; a running model keeps its pods only while they stay the same."""
-    return {
-        "bare": ({}, "d749732d6f"),
-        "everything": (EVERYTHING, "dc6b4a863e"),
-        "credentials": ({"model": {"credentials": {"secretRef": {"name": "reader"}}}}, "175a744af3"),
-        "environment": (variable(valueFrom={"secretKeyRef": {"name": "a", "key": "k"}}), "b6003852d5"),
-        "resources": ({"runtime": {"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}}, "c006cae3d3"),
-        "template": ({"runtime": {"template": {"spec": {"tolerations": [{"operator": "Exists"}]}}}}, "0ff182e9a4"),
-        "letters": ({"model": {"options": {"label": "größe"}}}, "31644ff07d"),
-    }
+PINNED = [
+    pytest.param({}, "d749732d6f", id="bare"),
+    pytest.param(EVERYTHING, "dc6b4a863e", id="everything"),
+    pytest.param({"model": {"credentials": {"secretRef": {"name": "reader"}}}}, "175a744af3", id="credentials"),
+    pytest.param(variable(valueFrom={"secretKeyRef": {"name": "a", "key": "k"}}), "b6003852d5", id="environment"),
+    pytest.param({"runtime": {"resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}}, "c006cae3d3", id="resources"),
+    pytest.param(
+        {"runtime": {"template": {"spec": {"tolerations": [{"operator": "Exists"}]}}}}, "0ff182e9a4", id="template"
+    ),
+    pytest.param({"model": {"options": {"label": "größe"}}}, "31644ff07d", id="letters"),
+]
+"""Identities that the first release gave; a running model keeps its pods only while they stay the same."""
 
 
-@pytest.mark.parametrize(
-    "name", ["bare", "everything", "credentials", "environment", "resources", "template", "letters"]
-)
-def test_identities_are_those_of_the_first_release(pinned: dict[str, tuple[Manifest, str]], name: str) -> None:
-    document, expected = pinned[name]
+@pytest.mark.parametrize(("document", "expected"), PINNED)
+def test_32_identities_are_those_of_the_first_release(document: Manifest, expected: str) -> None:
     assert identity(document) == expected
 
 
+def defaulted(schema: Manifest, value: Any) -> Any:
+    """The value as the API server stores it: every default of the schema written out, inside what is there."""
+    if schema.get("type") == "array":
+        return [defaulted(schema.get("items", {}), item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    fields = schema.get("properties", {})
+    filled = {name: field["default"] for name, field in fields.items() if "default" in field} | value
+    return {name: defaulted(fields.get(name, {}), item) for name, item in filled.items()}
+
+
+def reordered(value: Any) -> Any:
+    """The same with the fields of every map the other way round."""
+    if isinstance(value, dict):
+        return {name: reordered(item) for name, item in reversed(value.items())}
+    return [reordered(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(("document", "expected"), PINNED)
+def test_32_the_defaults_of_the_api_server_make_no_revision(document: Manifest, expected: str) -> None:
+    crd = yaml.safe_load((ROOT / "crds" / "modeldeployments.yaml").read_text(encoding="utf-8"))
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    written = document | {"model": MODEL | document.get("model", {})}
+    stored = defaulted(schema, written)
+    assert stored != written
+    assert identity(stored) == identity(reordered(stored)) == expected
+
+
+def test_32_a_refresh_and_a_collision_have_identities_of_their_own() -> None:
+    source = revision.source(ModelDeploymentSpec.model_validate({"model": MODEL}))
+    found = [revision.identity(source, *also) for also in (("",), ("c0ffee00",), ("", 1), ("c0ffee00", 1))]
+    assert found == ["d749732d6f", "169c8e13cb", "67ba3f98bc", "b83843f3c7"]
+
+
 @given(st.permutations([path for path in MAKES_A_REVISION if "env[]" not in path]))
-def test_the_order_of_fields_makes_no_revision(paths: list[str]) -> None:
+def test_32_the_order_of_fields_makes_no_revision(paths: list[str]) -> None:
     def written(order: list[str]) -> Manifest:
         document: Manifest = {"model": dict(MODEL), "runtime": {"ref": {"name": "mine"}}}
         for path in order:

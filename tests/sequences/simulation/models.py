@@ -7,6 +7,8 @@ from modelway.kinds import Manifest
 
 NAMESPACE = "payments"
 
+IMAGE = "localhost/modelway-runtime:0.1.0"
+
 RUNTIME: Manifest = {
     "metadata": {"name": "modelway"},
     "spec": {
@@ -20,7 +22,7 @@ RUNTIME: Manifest = {
                 "containers": [
                     {
                         "name": "model",
-                        "image": "localhost/modelway-runtime:0.1.0",
+                        "image": IMAGE,
                         "args": ["serve"],
                         "ports": [{"name": "http", "containerPort": 8000}],
                     }

@@ -36,6 +36,7 @@ class Process:
         has_gateway: bool,
         route_fields: frozenset[str],
         epoch: int,
+        image: str,
     ) -> None:
         self.view = View(store, clock, has_gateway=has_gateway)
         self._clock = clock
@@ -44,7 +45,7 @@ class Process:
             api=server,
             cache=self.view.cache,
             clock=clock,
-            settings=Settings(gateway=has_gateway, runtime_image="localhost/modelway-runtime:0.1.0"),
+            settings=Settings(gateway=has_gateway, runtime_image=image),
             route_fields=route_fields,
             events=recorder,
             asker=asker,

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from modelway import kinds, names
 from modelway.kinds import Manifest
 from simulation import models
 from simulation.notes import place
@@ -60,3 +61,31 @@ def serves_alone(world: World, version: str, pods: int = 2) -> None:
     if world.model()["spec"].get("traffic"):
         assert world.weights() == {version: 100}, world.picture()
     assert len(world.pods(version, ready=True)) == pods, world.picture()
+
+
+def renew(world: World, image: str = "example.com/runtime:2") -> None:
+    """Somebody gives the runtime another image."""
+
+    def edit(runtime: Manifest) -> None:
+        runtime["spec"]["template"]["spec"]["containers"][0]["image"] = image
+
+    world.change(kinds.CLUSTER_MODEL_RUNTIME, "modelway", edit)
+
+
+def image_of(world: World, number: int) -> str:
+    """The model container's image of a revision, by its number."""
+    (found,) = [item for item in world.store.all(kinds.CONTROLLER_REVISION) if item["revision"] == number]
+    containers = found["data"]["rendered"]["deployment"]["template"]["spec"]["containers"]
+    return str(next(item["image"] for item in containers if item["name"] == "model"))
+
+
+def serving(world: World) -> int:
+    """Number of the stable revision, which has all of the traffic and all of the pods."""
+    stable = world.status()["stableRevision"]
+    route = world.store.find(kinds.HTTP_ROUTE, models.NAMESPACE, "fraud")
+    if world.model()["spec"].get("traffic"):
+        assert route is not None
+        weights = {item["name"]: item["weight"] for item in route["spec"]["rules"][0]["backendRefs"]}
+        assert {name for name, weight in weights.items() if weight} == {stable["name"]}, world.picture()
+    assert {pod["metadata"]["labels"][names.REVISION_LABEL] for pod in world.pods(ready=True)} == {stable["hash"]}
+    return int(stable["number"])

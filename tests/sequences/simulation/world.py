@@ -81,6 +81,8 @@ class World:
         self._edits = 0
         self._resting: dict[int, tuple[int, datetime, int]] = {}
         self._epoch = 0
+        self.image = models.IMAGE
+        """The runtime image that the operator's process is started with."""
         self.store.insert(kinds.CLUSTER_MODEL_RUNTIME, copy.deepcopy(models.RUNTIME))
         self.process = self._start()
 
@@ -306,6 +308,7 @@ class World:
             has_gateway=self._has_gateway,
             route_fields=self.route_fields if self._has_gateway else frozenset(),
             epoch=self._epoch,
+            image=self.image,
         )
 
     def _log_write(self, write: Write) -> None:

@@ -237,6 +237,17 @@ class AnalysisStatus(Part):
     """Pods that gave no figures when they were read last."""
 
 
+class RefreshStatus(Part):
+    """Which refresh of the runtime the revision of the spec carries."""
+
+    is_open: ClassVar[bool] = True
+
+    id: Short | None = None
+    """Id of the `refresh` command. Absent: an `undo` took a refresh back."""
+    spec_hash: Short | None = None
+    """Hash of the `model` and `runtime` that it is about."""
+
+
 class RolloutStatus(Part):
     """The rollout under way, or the last one."""
 
@@ -302,6 +313,8 @@ class RolloutStatus(Part):
     """Pods that stable had when the rollout began."""
     analysis: AnalysisStatus | None = None
     """The evidence of the present step, or of the last one that was judged."""
+    refresh: RefreshStatus | None = None
+    """Which refresh of the runtime the revision of the spec carries. Absent: the one of the stable revision."""
     last_command: LastCommand | None = None
     """The last command that was seen, and what came of it."""
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from modelway import kinds, names
 from modelway.api import ModelDeploymentSpec, RuntimeSpec
 from modelway.kinds import Manifest
-from modelway.plan import gateways
+from modelway.plan import gateways, refreshes
 from modelway.plan.actions import Action, Create, Verify
 from modelway.plan.observed import Observed, Revision, Runtime, Stranger
 from modelway.plan.quotes import quoted
@@ -34,13 +34,14 @@ def wanted(observed: Observed, record: Record, parent: Parent) -> Wanted:
     """The spec's revision: there already, to be born, or blocked with a reason."""
     spec = observed.spec
     assert spec is not None
-    identity = revision.identity(revision.source(spec, parent.name))
+    source = revision.source(spec, parent.name)
+    refresh = refreshes.chosen(observed, record, source)
+    identity, existing = _placed(observed, parent, source, refresh)
     name = names.revision(parent.name, identity)
     blocked = _unsupported(observed, spec)
-    existing = observed.revision(name)
     if existing or blocked:
         return Wanted(name=name, existing=existing, blocked=blocked)
-    runtime = _runtime(observed, record, spec)
+    runtime = _runtime(observed, record, spec, refresh)
     unfit = runtime if isinstance(runtime, Trouble) else _unfit(runtime, spec)
     if isinstance(runtime, Trouble) or unfit:
         return Wanted(name=name, blocked=unfit)
@@ -52,8 +53,29 @@ def wanted(observed: Observed, record: Record, parent: Parent) -> Wanted:
         runtime_image=observed.features.runtime_image,
     )
     number = max((item.number for item in observed.revisions), default=0) + 1
-    birth = revision.Birth(build=build, number=number, runtime_kind=runtime.kind, runtime_name=runtime.name)
+    birth = revision.Birth(
+        build=build,
+        number=number,
+        runtime_kind=runtime.kind,
+        runtime_name=runtime.name,
+        refresh=refresh,
+        digest=refreshes.digest(observed, record, source, refresh),
+    )
     return Wanted(name=name, birth=birth)
+
+
+_PROBES = 4
+"""Hashes that a revision may have. The second is needed once in some billion revisions."""
+
+
+def _placed(observed: Observed, parent: Parent, source: Manifest, refresh: str) -> tuple[str, Revision | None]:
+    """The revision's hash and, once it is born, the revision; a hash that another one has is left to that one."""
+    found = [revision.identity(source, refresh, collisions) for collisions in range(_PROBES)]
+    holders = [observed.revision(names.revision(parent.name, identity)) for identity in found]
+    for identity, holder in zip(found, holders, strict=True):
+        if holder and holder.refresh == refresh and revision.is_same(holder.source, source):
+            return identity, holder
+    return next(identity for identity, holder in zip(found, holders, strict=True) if holder is None), None
 
 
 def _unsupported(observed: Observed, spec: ModelDeploymentSpec) -> Trouble | None:
@@ -78,10 +100,14 @@ def _strange(stranger: Stranger) -> Trouble:
     return Trouble(reason="Conflict", message=message)
 
 
-def _runtime(observed: Observed, record: Record, spec: ModelDeploymentSpec) -> Runtime | Trouble:
-    """The runtime recorded with stable (else with the last revision), unless the edit asks for the present one."""
-    last = observed.revisions[-1] if observed.revisions else None
-    previous = observed.revision(record.stable) or last
+def _runtime(observed: Observed, record: Record, spec: ModelDeploymentSpec, refresh: str) -> Runtime | Trouble:
+    """The runtime recorded with stable (else with the last revision), unless the edit asks for the present one.
+
+    A refresh takes the present one once: a further revision that carries it gets the one that was recorded then.
+    """
+    previous = refreshes.previous(observed, record)
+    if previous and previous.refresh != refresh:
+        previous = next((item for item in reversed(observed.revisions) if item.refresh == refresh), None)
     recorded = _recorded(previous) if previous and _keeps_runtime(previous, spec) else None
     return recorded or resolve(observed, spec)
 
@@ -155,6 +181,9 @@ def actions(observed: Observed, birth: revision.Birth) -> tuple[Action, ...]:
     if validation and validation.requests:
         golden = workload.golden(name, parent, identity, validation)
         found.append(Create(kind=kinds.CONFIG_MAP, manifest=golden, note="keep the golden requests of the revision"))
+    if birth.digest:
+        lock = workload.lock(name, parent, identity, birth.digest)
+        found.append(Create(kind=kinds.CONFIG_MAP, manifest=lock, note=f"hold {name} to {birth.digest}"))
     note = f"revision {birth.number} of {quoted(birth.build.spec.model.uri)}"
     return (*found, Create(kind=kinds.CONTROLLER_REVISION, manifest=manifest, note=note))
 

@@ -174,6 +174,8 @@ def _outcome(scene: Scene, wanted: Wanted, revision: Revision) -> tuple[str, str
     last = scene.record.rollout
     if last and last.against == revision.name and last.source is Source.BAKE:
         return Outcome.FAILED, last.reason
+    if _is_taken_back(scene, wanted, revision):
+        return rollouts.UNDONE, "UserUndo"
     if last and last.against == revision.name and revision.outcome not in rollouts.DECLINED:
         return rollouts.UNDONE, "UserUndo"
     if last and last.revision == revision.name:
@@ -183,6 +185,14 @@ def _outcome(scene: Scene, wanted: Wanted, revision: Revision) -> tuple[str, str
     if revision.outcome == rollouts.UNDONE and revision.name != wanted.name:
         return "", ""
     return revision.outcome, revision.reason
+
+
+def _is_taken_back(scene: Scene, wanted: Wanted, revision: Revision) -> bool:
+    """Whether an undo went back behind a refresh; that must outlive a lost status, or the refresh would come again."""
+    meant, said = wanted.existing, scene.record.refresh
+    if meant is None or said is None or revision.number <= meant.number:
+        return False
+    return revisions.is_same(revision.source, meant.source) and said.id == meant.refresh
 
 
 def _collected(scene: Scene, wanted: Wanted) -> Iterator[Action]:

@@ -22,6 +22,7 @@ class Verb(StrEnum):
     UNDO = "undo"
     PAUSE = "pause"
     RESUME = "resume"
+    REFRESH = "refresh"
 
 
 _STEP_VERBS = {Verb.PROMOTE}
@@ -106,7 +107,7 @@ def _misbound(command: Command, record: Record) -> str:
     rollout = record.rollout
     if command.verb in _ACTIVE_VERBS and record.active is None:
         return f"There is no rollout under way to {command.verb}"
-    if command.rollout is not None and (rollout is None or command.rollout != rollout.id):
+    if command.rollout is not None and command.rollout != (rollout.id if rollout else 0):
         return f"It was meant for rollout {command.rollout}, the current one is {rollout.id if rollout else 'none'}"
     if command.verb in _STEP_VERBS and rollout and command.step not in (None, rollout.step):
         return f"It was meant for step {(command.step or 0) + 1}, the rollout is at step {rollout.step + 1}"

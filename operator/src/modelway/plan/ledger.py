@@ -12,6 +12,7 @@ from modelway.plan.record import (
     LastCommand,
     Outcome,
     Record,
+    Refresh,
     Rollout,
     Source,
     StepState,
@@ -59,7 +60,7 @@ def _key(cls: type, name: str) -> str:
     return _NAMES.get(name, _camel(name))
 
 
-def dump(value: Rollout | LastCommand | Finished) -> Manifest:
+def dump(value: Rollout | LastCommand | Finished | Refresh) -> Manifest:
     """One of the records above as JSON; empty values are left out."""
     found = {_key(type(value), item.name): getattr(value, item.name) for item in fields(value)}
     return {
@@ -93,6 +94,10 @@ def _finished(raw: Manifest) -> Finished:
     return line
 
 
+def _refresh(raw: Manifest) -> Refresh:
+    return Refresh(spec_hash=str(raw["specHash"]), id=str(raw.get("id", "")))
+
+
 def _readable(read: Callable[[Any], T], raw: Any) -> T | None:
     """What another version of the operator, or a person, wrote so that it cannot be read counts as lost."""
     try:
@@ -110,6 +115,7 @@ def parse(status: Manifest) -> Record:
         stable=status.get("stableRevision", {}).get("name", ""),
         rollout=_readable(_rollout, rollout) if "id" in rollout else None,
         last_command=_load(LastCommand, rollout.get("lastCommand", {})),
+        refresh=_readable(_refresh, rollout.get("refresh")),
         retire_at=MappingProxyType({name: until for name, until in retire.items() if until is not None}),
         history=tuple(line for line in history if line is not None),
     )

@@ -129,6 +129,11 @@ class Revision:
         return source
 
     @property
+    def refresh(self) -> str:
+        """Id of the command that gave it a runtime newer than its fields had before; mostly empty."""
+        return str(self.manifest["data"].get("refresh", ""))
+
+    @property
     def rendered(self) -> Manifest:
         """Its Deployment and Service, as rendered at birth."""
         rendered: Manifest = self.manifest["data"]["rendered"]
@@ -177,6 +182,12 @@ class Runtime:
     kind: str
     name: str
     spec: RuntimeSpec
+
+    @property
+    def recorded(self) -> Manifest:
+        """As a revision records it at its birth."""
+        spec = self.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        return {"kind": self.kind, "name": self.name, "spec": spec}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from modelway.plan import commands, rollouts, trouble
+from modelway.plan import commands, obstacles, rollouts, trouble
 from modelway.plan.births import Wanted
 from modelway.plan.commands import Command, Verb
 from modelway.plan.observed import Revision
-from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
+from modelway.plan.record import Outcome, Record, Refresh, Rollout, Source, StepState, Strategy
 from modelway.plan.scene import Scene
+from modelway.resources import revision
 
 Effect = tuple[Record, str, str]
 """The record afterwards, why the command was refused (or empty), and what it did."""
@@ -95,41 +96,60 @@ def _retry(scene: Scene, wanted: Wanted, _: Command) -> Effect:
 
 
 def _undo(scene: Scene, wanted: Wanted, command: Command) -> Effect:
-    target = _undo_target(scene, command)
+    target = _undo_target(scene, wanted, command)
     if isinstance(target, str):
         return scene.record, target, ""
+    is_taken_back = wanted.name != target.name and obstacles.is_meant(scene, target)
+    meant = replace(scene, record=_meaning(scene, target.refresh)) if is_taken_back else scene
     if target.name == scene.record.stable:
-        return _undo_under_way(scene, target, command)
-    record = scene.record
+        return _undo_under_way(meant, target, command, "A refresh is taken back" if is_taken_back else "")
+    record = meant.record
     if scene.rollout is not None:
-        record = rollouts.finished(scene, scene.rollout, Outcome.SUPERSEDED, "UserUndo", "An undo took its place")
-    against = wanted.name if wanted.name != target.name else ""
+        record = rollouts.finished(meant, scene.rollout, Outcome.SUPERSEDED, "UserUndo", "An undo took its place")
+    against = wanted.name if wanted.name != target.name and not is_taken_back else ""
     begun = rollouts.started(scene, record, target, source=Source.UNDO, against=against)
     return begun, "", f"Going back to revision {target.number} ({target.name})"
 
 
-def _undo_under_way(scene: Scene, target: Revision, command: Command) -> Effect:
+def _undo_under_way(scene: Scene, target: Revision, command: Command, effect: str) -> Effect:
+    """Towards the revision that serves. `effect`: what the command has done already."""
     rollout = scene.rollout
     if rollout is None or rollout.state is StepState.ROLLING_BACK:
-        return scene.record, f"Revision {target.number} serves already", ""
+        serves = f"Revision {target.number} serves already"
+        return (scene.record, "", f"{effect}: {serves}") if effect else (scene.record, serves, "")
     message = f"Undone by {command.by}" if command.by else "Undone by command"
     back = rollouts.turned_back(rollout, Outcome.ABORTED, "UserUndo", message)
     return replace(scene.record, rollout=back), "", f"Traffic goes back to {target.name}"
 
 
-def _undo_target(scene: Scene, command: Command) -> Revision | str:
+def _undo_target(scene: Scene, wanted: Wanted, command: Command) -> Revision | str:
     """The revision to go back to, or why there is none."""
-    revisions = scene.observed.revisions
+    revisions, stable = scene.observed.revisions, scene.stable
     if command.revision is not None:
         kept = ", ".join(str(item.number) for item in revisions)
         found = next((item for item in revisions if item.number == command.revision), None)
         return found or f"Revision {command.revision} is not kept; kept are {kept}"
-    if scene.rollout is not None and scene.stable is not None:
-        return scene.stable
+    is_refresh = stable is not None and stable.name != wanted.name and obstacles.is_meant(scene, stable)
+    if stable is not None and (is_refresh or scene.rollout is not None):
+        return stable
     if not scene.record.former:
         return "There is no earlier revision to go back to"
     before = scene.observed.revision(scene.record.former)
     return before or "The revision before this one is not kept: name one with --to-revision"
+
+
+def _refresh(scene: Scene, wanted: Wanted, command: Command) -> Effect:
+    refusal = obstacles.to_refresh(scene, wanted, command)
+    if refusal:
+        return scene.record, refusal, ""
+    identity = command.id or f"rollout-{rollouts.following(scene)}"
+    return _meaning(scene, identity), "", "The present runtime is taken over"
+
+
+def _meaning(scene: Scene, refresh: str) -> Record:
+    """With the fields of the spec meant with that refresh of their runtime."""
+    spec_hash = revision.identity(revision.source(scene.spec, scene.parent.name))
+    return replace(scene.record, refresh=Refresh(id=refresh, spec_hash=spec_hash))
 
 
 _VERBS: dict[Verb, Callable[[Scene, Wanted, Command], Effect]] = {
@@ -140,4 +160,5 @@ _VERBS: dict[Verb, Callable[[Scene, Wanted, Command], Effect]] = {
     Verb.RESUME: _resume,
     Verb.RETRY: _retry,
     Verb.UNDO: _undo,
+    Verb.REFRESH: _refresh,
 }

@@ -15,6 +15,7 @@ from modelway.plan.births import Wanted
 from modelway.plan.observed import Observed
 from modelway.plan.scene import Scene
 from modelway.plan.trouble import Trouble
+from modelway.resources import revision
 from modelway.resources.metadata import Parent
 
 
@@ -28,9 +29,12 @@ def plan(observed: Observed) -> Plan:
         return Plan(record=observed.record, weight=weight, blocked=blocked)
     parent = Parent(namespace=observed.owner.namespace, name=observed.owner.name, uid=observed.owner.uid)
     record = rollouts.recovered(observed, observed.record)
+    record = rollouts.carried(observed, record, revision.source(observed.spec, parent.name))
     wanted = births.wanted(observed, record, parent)
     scene = Scene(observed=observed, spec=observed.spec, parent=parent, record=record)
     scene = replace(scene, record=orders.obeyed(scene, wanted))
+    if scene.record.refresh != record.refresh:
+        wanted = births.wanted(observed, scene.record, parent)
     reasons = (
         wanted.blocked,
         reach.blocked(scene, wanted),

@@ -24,6 +24,7 @@ class Source(StrEnum):
     RETRY = "Retry"
     UNDO = "Undo"
     BAKE = "Bake"
+    REFRESH = "Refresh"
 
 
 class StepState(StrEnum):
@@ -123,6 +124,16 @@ class Finished:
         return self.outcome in (Outcome.PROMOTED, Outcome.FAST_PROMOTED)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refresh:
+    """Which refresh of the runtime the revision of a spec carries, as commands decided it."""
+
+    id: str = ""
+    """Id of the command; empty: the revision is meant that carries none."""
+    spec_hash: str
+    """Hash of the `model` and `runtime` that this is about."""
+
+
 HISTORY_LIMIT = 10
 
 
@@ -133,6 +144,7 @@ class Record:
     stable: str = ""
     rollout: Rollout | None = None
     last_command: LastCommand = field(default_factory=LastCommand)
+    refresh: Refresh | None = None
     retire_at: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
     history: tuple[Finished, ...] = ()
 

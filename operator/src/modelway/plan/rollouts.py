@@ -6,15 +6,19 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from modelway.analysis.verdicts import Verdict
+from modelway.kinds import Manifest
 from modelway.plan import trouble
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Observed, Revision
-from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
+from modelway.plan.record import Outcome, Record, Refresh, Rollout, Source, StepState, Strategy
 from modelway.plan.scene import Scene
 from modelway.plan.trouble import Trouble
+from modelway.resources import revision as revisions
 
 UNDONE = "Undone"
 """Outcome label of a revision that an undo left, while the spec still asks for it."""
+
+_REMEMBERED = {Outcome.FAILED, Outcome.ABORTED}
 
 DECLINED = {Outcome.FAILED, Outcome.ABORTED, UNDONE}
 """Outcomes after which a revision is not started again by itself: a new spec, `retry` or `undo` helps."""
@@ -46,7 +50,37 @@ def recovered(observed: Observed, record: Record) -> Record:
     )
     selected = [item for item in observed.revisions if observed.is_selected_alone(item.name) and item.ready]
     found = [*selected, *routed, *labelled]
-    return replace(record, stable=found[-1].name if found else "")
+    stable = found[-1] if found else None
+    return replace(record, stable=stable.name if stable else "", refresh=record.refresh or _recalled(observed, stable))
+
+
+def _recalled(observed: Observed, stable: Revision | None) -> Refresh | None:
+    """The refresh that was under way, or that failed, where the status was lost."""
+    number = stable.number if stable else 0
+    newer = [item for item in observed.revisions if item.refresh and item.number > number]
+    last = next((item for item in reversed(newer) if item.role == "Candidate" or item.outcome in _REMEMBERED), None)
+    return Refresh(id=last.refresh, spec_hash=revisions.identity(last.source)) if last else None
+
+
+def carried(observed: Observed, record: Record, source: Manifest) -> Record:
+    """With the refresh that is still to come meant for the fields of an edit; one that is over stays behind."""
+    said, spec_hash = record.refresh, revisions.identity(source)
+    if said is None or said.spec_hash == spec_hash:
+        return record
+    kept = replace(said, spec_hash=spec_hash) if _is_to_come(observed, record, said) else None
+    return replace(record, refresh=kept)
+
+
+def _is_to_come(observed: Observed, record: Record, said: Refresh) -> bool:
+    """Whether no revision with this refresh was promoted, failed or was taken back yet."""
+    stable, active = observed.revision(record.stable), record.active
+    made = next((item for item in reversed(observed.revisions) if item.refresh == said.id), None)
+    if not said.id or (stable and stable.refresh == said.id):
+        return False
+    if made is None:
+        return True
+    is_going_back = active is not None and active.revision == made.name and active.state is StepState.ROLLING_BACK
+    return not (is_going_back or declined(record, made))
 
 
 def decided(scene: Scene, wanted: Wanted) -> Record:
@@ -103,7 +137,14 @@ def _begun(scene: Scene, target: Revision) -> Record:
         if scene.observed.now < last.retry_at:
             return record
         return started(scene, record, target, source=Source.RETRY, attempt=last.attempt + 1)
-    return started(scene, record, target, source=Source.SPEC)
+    return started(scene, record, target, source=Source.REFRESH if _is_refresh(scene, target) else Source.SPEC)
+
+
+def _is_refresh(scene: Scene, target: Revision) -> bool:
+    """Whether only the runtime differs from what serves."""
+    stable = scene.stable
+    is_other = stable is not None and stable.refresh != target.refresh
+    return bool(is_other and stable and revisions.is_same(stable.source, target.source))
 
 
 def started(
@@ -111,11 +152,9 @@ def started(
 ) -> Record:
     """With a new rollout of the target; revisions kept warm from before give up their pods."""
     now = scene.observed.now
-    last = record.rollout
-    number = max([last.id if last else 0, *scene.observed.plans, *(line.id for line in record.history)])
     stable = scene.observed.revision(record.stable)
     rollout = Rollout(
-        id=number + 1,
+        id=following(replace(scene, record=record)),
         revision=target.name,
         origin=record.stable,
         against=against,
@@ -128,6 +167,12 @@ def started(
         attempt=attempt,
     )
     return replace(record, rollout=rollout, retire_at=_hastened(scene, record, target))
+
+
+def following(scene: Scene) -> int:
+    """The number of the next rollout: above all that are remembered anywhere."""
+    last, lines = scene.record.rollout, scene.record.history
+    return 1 + max([last.id if last else 0, *scene.observed.plans, *(line.id for line in lines)])
 
 
 def _hastened(scene: Scene, record: Record, target: Revision) -> Mapping[str, datetime]:

@@ -13,6 +13,7 @@ from modelway import kinds, names
 from modelway.api import ModelDeploymentSpec, durations
 from modelway.kinds import Manifest
 from modelway.resources import pod
+from modelway.resources.merge import holds
 from modelway.resources.metadata import Parent, child, selector
 
 
@@ -38,10 +39,21 @@ def _stated(value: Any) -> Any:
     return value
 
 
-def identity(source: Manifest) -> str:
-    """The revision's hash: equal for equal fields, in whatever order or spelling they were written."""
-    text = json.dumps(source, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def identity(source: Manifest, refresh: str = "", collisions: int = 0) -> str:
+    """The revision's hash: equal for equal fields, in whatever order or spelling they were written.
+
+    `refresh`: id of the command that took over the runtime once more; `collisions`: how many other revisions were
+    found to have this hash. Both count only where they are there, so that most identities have neither.
+    """
+    stated = {"refresh": refresh, "collisions": collisions}
+    document = source | {name: value for name, value in stated.items() if value}
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[: names.HASH_LENGTH]
+
+
+def is_same(one: Manifest, other: Manifest) -> bool:
+    """Whether two sources, of which the API server may have dropped empty parts, are of the same fields."""
+    return holds(one, other) and holds(other, one)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +64,9 @@ class Birth:
     number: int
     runtime_kind: str
     runtime_name: str
+    refresh: str = ""
+    digest: str = ""
+    """What its pods are held to from the first one on; empty: to what the first one fetches."""
 
 
 def controller_revision(birth: Birth) -> Manifest:
@@ -64,6 +79,7 @@ def controller_revision(birth: Birth) -> Manifest:
         "revision": birth.number,
         "data": {
             "source": source(build.spec, build.parent.name),
+            **({"refresh": birth.refresh} if birth.refresh else {}),
             "runtime": {"kind": birth.runtime_kind, "name": birth.runtime_name, "spec": runtime},
             "drain": durations.format(build.spec.rollout.drain),
             "rendered": {"deployment": _deployment(build), "service": _service(build)},

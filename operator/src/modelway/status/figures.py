@@ -6,7 +6,7 @@ from typing import Any
 from modelway import names
 from modelway.api import Step, Traffic
 from modelway.kinds import Manifest
-from modelway.plan import ledger
+from modelway.plan import ledger, refreshes
 from modelway.plan.observed import Revision
 from modelway.plan.quotes import quoted
 from modelway.plan.record import Rollout, Source, timestamp
@@ -67,16 +67,9 @@ def runtime(view: View) -> Manifest:
     serving = view.stable or view.candidate
     if serving is None:
         return {}
-    recorded = serving.runtime
     image = serving.rendered["deployment"]["template"]["spec"]["containers"][0].get("image", "")
-    present = next(
-        (item for item in view.observed.runtimes if (item.kind, item.name) == (recorded["kind"], recorded["name"])),
-        None,
-    )
-    is_same = present is not None and present.spec.model_dump(
-        mode="json", by_alias=True, exclude_defaults=True
-    ) == recorded.get("spec")
-    return {"name": recorded["name"], "image": image, "outdated": not is_same}
+    is_outdated = refreshes.is_outdated(view.observed, serving)
+    return {"name": serving.runtime["name"], "image": image, "outdated": is_outdated}
 
 
 def reference(revision: Revision | None) -> Manifest:
@@ -169,6 +162,8 @@ def rollout(view: View) -> Manifest:
     rollout, command = view.plan.record.rollout, ledger.dump(view.plan.record.last_command)
     found: Manifest = {key: value for key, value in command.items() if value != 0 or key in ("rollout", "step")}
     told = {"lastCommand": found} if any(command.get(key) for key in ("raw", "rawAbort", "id", "verb")) else {}
+    refresh = view.plan.record.refresh
+    told |= {"refresh": ledger.dump(refresh)} if refresh else {}
     if rollout is None:
         return told
     steps = _steps(view, rollout)
