@@ -15,9 +15,17 @@ def rollout(**fields: Any) -> Manifest:
     return {"rollout": known | fields}
 
 
-def command(result: str, at: str = "2026-11-21T10:00:00Z") -> Manifest:
+def ended(outcome: str, reason: str = "", **fields: Any) -> Manifest:
+    """A status whose rollout has ended, with its line in the history."""
+    known = {"outcome": outcome, "finishedAt": "2026-11-21T10:00:00Z"} | ({"reason": reason} if reason else {})
+    found = rollout(**known, **fields)
+    line = {"id": found["rollout"]["id"], "from": "fraud-1", "to": "fraud-2", **known}
+    return found | {"history": [line]}
+
+
+def command(result: str, at: str = "2026-11-21T10:00:00Z", **fields: str) -> Manifest:
     """A status with an answered command."""
-    return {"rollout": {"lastCommand": {"verb": "promote", "result": result, "message": "why", "at": at}}}
+    return {"rollout": {"lastCommand": {"verb": "promote", "result": result, "message": "why", "at": at} | fields}}
 
 
 def condition(kind: str, status: str, reason: str) -> Manifest:
@@ -25,37 +33,43 @@ def condition(kind: str, status: str, reason: str) -> Manifest:
     return {"conditions": [{"type": kind, "status": status, "reason": reason, "message": "why"}]}
 
 
-ENDED = {"finishedAt": "2026-11-21T10:00:00Z"}
 TRANSITIONS: list[Any] = [
     pytest.param({}, rollout(), [("Normal", "NewRevisionCreated")], id="begun"),
     pytest.param(rollout(id=1), rollout(), [("Normal", "NewRevisionCreated")], id="the-next-one"),
     pytest.param(rollout(id=1), rollout(source="Undo"), [("Normal", "UserUndo")], id="an-undo"),
     pytest.param(rollout(), rollout(stepIndex=1), [("Normal", "ShiftingTraffic")], id="next-step"),
     pytest.param(rollout(), rollout(stepState="Loading"), [], id="another-state-of-a-step"),
-    pytest.param(rollout(), rollout(outcome="Promoted", **ENDED), [("Normal", "RevisionPromoted")], id="promoted"),
-    pytest.param(
-        rollout(), rollout(outcome="FastPromoted", stepIndex=2, **ENDED), [("Normal", "RevisionPromoted")], id="fast"
-    ),
+    pytest.param(rollout(), ended("Promoted"), [("Normal", "RevisionPromoted")], id="promoted"),
+    pytest.param(rollout(), ended("FastPromoted", stepIndex=2), [("Normal", "RevisionPromoted")], id="fast"),
     pytest.param(
         rollout(),
-        rollout(outcome="Failed", reason="ModelLoadFailed", **ENDED),
+        ended("Failed", "ModelLoadFailed"),
         [("Warning", "ModelLoadFailed")],
         id="failed",
     ),
-    pytest.param(
-        rollout(), rollout(outcome="Aborted", reason="UserAbort", **ENDED), [("Warning", "UserAbort")], id="aborted"
-    ),
-    pytest.param(
-        rollout(), rollout(outcome="Superseded", reason="Superseded", **ENDED), [("Normal", "Superseded")], id="newer"
-    ),
+    pytest.param(rollout(), ended("Aborted", "UserAbort"), [("Warning", "UserAbort")], id="aborted"),
+    pytest.param(rollout(), ended("Superseded", "Superseded"), [("Normal", "Superseded")], id="newer"),
     pytest.param(
         rollout(),
-        rollout(outcome="RolledBack", reason="SpecReverted", **ENDED),
+        ended("RolledBack", "SpecReverted"),
         [("Normal", "SpecReverted")],
         id="back",
     ),
-    pytest.param(rollout(outcome="Promoted", **ENDED), rollout(outcome="Promoted", **ENDED), [], id="still-ended"),
+    pytest.param(ended("Promoted"), ended("Promoted"), [], id="still-ended"),
+    pytest.param(
+        rollout(),
+        rollout(id=3) | {"history": [{"id": 2, "to": "fraud-2", "outcome": "Superseded", "reason": "Superseded"}]},
+        [("Normal", "Superseded"), ("Normal", "NewRevisionCreated")],
+        id="one-gives-way-to-the-next",
+    ),
     pytest.param(command("Accepted"), command("Rejected"), [], id="the-same-moment"),
+    pytest.param(
+        command("Rejected"),
+        command("Rejected", raw="another"),
+        [("Warning", "CommandRejected")],
+        id="another-in-the-same-moment",
+    ),
+    pytest.param(command("Rejected", raw="one"), command("Rejected", raw=""), [], id="the-annotation-was-taken-away"),
     pytest.param({}, command("Rejected"), [("Warning", "CommandRejected")], id="refused"),
     pytest.param(
         command("Rejected"),

@@ -1,6 +1,6 @@
 """From raw objects to what the planner reads: whose they are, and whether the route is programmed."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -44,7 +44,9 @@ def seen(children: dict[Kind, list[Manifest]], model: Manifest | None = None, *r
 
 
 def test_time_is_in_whole_seconds() -> None:
-    assert seen({}).now == NOW.replace(microsecond=0)
+    found = seen({})
+    assert found.now == NOW.replace(microsecond=0)
+    assert timedelta(0) < found.rounded_up - NOW < timedelta(seconds=1)
 
 
 SERVICE: Manifest = {"spec": {"selector": OURS}}
@@ -86,6 +88,18 @@ def controller_revision(number: int, **changes: Any) -> Manifest:
     )
     found["metadata"]["labels"] = OURS | {names.REVISION_LABEL: str(number)}
     return found | changes
+
+
+def test_whoever_wrote_the_spec_or_a_command_last_is_known_by_field_manager() -> None:
+    command = {"f:metadata": {"f:annotations": {f"f:{names.COMMAND_ANNOTATION}": {}}}}
+    fields = [
+        {"manager": "argocd", "time": "2026-11-21T10:00:00Z", "fieldsV1": {"f:spec": {}}},
+        {"manager": "kubectl-edit", "time": "2026-11-21T11:00:00Z", "fieldsV1": {"f:spec": {}}},
+        {"manager": "modelway-cli", "time": "2026-11-21T09:00:00Z", "fieldsV1": command},
+        {"manager": "hpa", "time": "2026-11-21T12:00:00Z", "subresource": "scale", "fieldsV1": {"f:spec": {}}},
+    ]
+    found = seen({}, owner(managedFields=fields)).owner.writers
+    assert found == {"spec": "kubectl-edit", names.COMMAND_ANNOTATION: "modelway-cli"}
 
 
 def test_revisions_come_by_number() -> None:

@@ -70,16 +70,34 @@ def test_children_of_a_deleted_owner_are_still_shown() -> None:
 def test_what_nobody_reads_is_not_kept() -> None:
     cache = Cache()
     manifest = model()
-    manifest["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    manifest["metadata"]["managedFields"] = [
+        {"manager": "kubectl", "time": "2026-11-21T10:00:00Z", "fieldsV1": {"f:spec": {"f:model": {"f:uri": {}}}}},
+        {"manager": "helm", "fieldsV1": {"f:metadata": {"f:labels": {"f:team": {}}, "f:annotations": {"f:mine": {}}}}},
+        {"manager": "modelway", "subresource": "status"},
+    ]
     manifest["metadata"]["annotations"] = {
         "kubectl.kubernetes.io/last-applied-configuration": "{}",
         "mine": "stays",
     }
     cache.observe(kinds.MODEL_DEPLOYMENT, "ADDED", manifest)
     (kept,) = cache.objects(kinds.MODEL_DEPLOYMENT)
-    assert "managedFields" not in kept["metadata"]
+    assert kept["metadata"]["managedFields"] == [
+        {"manager": "kubectl", "time": "2026-11-21T10:00:00Z", "fieldsV1": {"f:spec": {}}},
+        {"manager": "helm", "fieldsV1": {"f:metadata": {"f:annotations": {"f:mine": {}}}}},
+        {"manager": "modelway", "subresource": "status", "fieldsV1": {}},
+    ]
     assert kept["metadata"]["annotations"] == {"mine": "stays"}
-    assert "managedFields" in manifest["metadata"], "the event's own object is left alone"
+    fields = manifest["metadata"]["managedFields"][0]["fieldsV1"]
+    assert fields == {"f:spec": {"f:model": {"f:uri": {}}}}, "the event's own object is left alone"
+
+
+def test_field_ownership_of_children_is_not_kept() -> None:
+    cache = Cache()
+    manifest = child()
+    manifest["metadata"]["managedFields"] = [{"manager": "modelway", "fieldsV1": {"f:spec": {}}}]
+    cache.observe(kinds.DEPLOYMENT, "ADDED", manifest)
+    (kept,) = cache.objects(kinds.DEPLOYMENT)
+    assert "managedFields" not in kept["metadata"]
 
 
 @pytest.mark.parametrize(

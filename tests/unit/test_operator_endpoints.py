@@ -90,18 +90,21 @@ async def test_metrics_show_objects_as_long_as_they_exist(http: tuple[list[str],
     cache, queue = Cache(), WorkQueue()
     metrics.registry.register(CacheCollector(cache))
     metrics.registry.register(QueueCollector(queue, lambda: 0.0))
-    cache.observe(kinds.MODEL_DEPLOYMENT, None, model(status={"phase": "Ready"}))
+    cache.observe(kinds.MODEL_DEPLOYMENT, None, model(status={"phase": "Ready", "rollout": {"id": 2, "stepIndex": 1}}))
     queue.add(KEY)
     async with ClientSession() as session:
         async with session.get(f"{url}/metrics") as answer:
             text = await answer.text()
         assert 'modelway_phase{name="iris",namespace="ns",phase="Ready"} 1.0' in text
+        assert 'modelway_step_index{name="iris",namespace="ns"} 1.0' in text
         assert 'modelway_queue_depth{lane="high"} 1.0' in text
         assert 'modelway_build_info{python="' in text
         assert f'version="{__version__}"' in text
         cache.observe(kinds.MODEL_DEPLOYMENT, "DELETED", model(version=2))
         async with session.get(f"{url}/metrics") as answer:
-            assert "modelway_phase{" not in await answer.text()
+            text = await answer.text()
+            assert "modelway_phase{" not in text
+            assert "modelway_step_index{" not in text
 
 
 @pytest.mark.parametrize(("leading", "problems"), [(0.0, 0), (30.0, 0), (301.0, 1)])

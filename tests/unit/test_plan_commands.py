@@ -244,7 +244,7 @@ def test_a_command_is_about_the_rollout_and_step_at_which_it_was_seen() -> None:
 
 def test_who_asked_is_kept() -> None:
     last = answered(ACTIVE, asked(by="anna", id="1", rollout=7, step=2)).last_command
-    assert (last.by, last.id, last.verb, last.result) == ("anna", "1", "promote", "Accepted")
+    assert (last.by, last.id, last.verb, last.result) == ("anna (claimed)", "1", "promote", "Accepted")
 
 
 @given(st.text(max_size=2000), st.text(max_size=2000))

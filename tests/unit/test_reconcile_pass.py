@@ -41,12 +41,14 @@ class Place:
         for kind in (kinds.CLUSTER_MODEL_RUNTIME, kinds.MODEL_DEPLOYMENT):
             for manifest in self.store.all(kind):
                 self.cache.store(kind, manifest)
+        recorder = Recorder(self.said.append)
         self.reconciler = Reconciler(
             api=self.server,
             cache=self.cache,
             clock=self.clock,
             settings=Settings(gateway=True, runtime_image="own:1"),
-            events=Recorder(self.said.append),
+            events=recorder,
+            counters=recorder,
         )
 
     async def reconcile(self, passes: int = 1) -> None:

@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from modelway import __version__
 
 _API_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_ROLLBACK_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 900)
+_ROLLOUT_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400)
 _RECONCILE_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60)
 
 
@@ -29,6 +31,13 @@ class Metrics:
         self.loop_lag_seconds = gauge("event_loop_lag_seconds", "How late the event loop woke last")
         self.events_dropped = counter("events_dropped", "Kubernetes Events not written", "reason")
         self.applied = counter("actions_applied", "Writes that reconciliations made", "action")
+        self.rollouts = counter("rollouts", "Rollouts that ended", "outcome", "reason")
+        self.rollout_seconds = histogram("rollout_duration_seconds", "From begin to end", _ROLLOUT_SECONDS, "outcome")
+        self.rollback_seconds = histogram(
+            "rollback_seconds", "From the decision to go back until no request reaches what was left", _ROLLBACK_SECONDS
+        )
+        self.commands = counter("commands", "Commands that were answered", "verb", "result")
+        self.drift_repaired = counter("drift_repaired", "Objects put right that somebody else had changed", "kind")
         build = gauge("build_info", "Always 1", "version", "python")
         build.labels(__version__, platform.python_version()).set(1)
 

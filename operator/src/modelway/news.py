@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from modelway import transitions
 from modelway.kinds import Manifest
 
 
@@ -23,8 +24,12 @@ _BEGINNINGS = {"Undo": "UserUndo"}
 
 def news(old: Manifest, new: Manifest) -> Iterator[News]:
     """Every transition, once: rollouts begun, moved and ended, commands refused, conditions that became true."""
-    yield from _of_rollout(old.get("rollout") or {}, new.get("rollout") or {})
-    yield from _of_command(old.get("rollout") or {}, new.get("rollout") or {})
+    now = new.get("rollout") or {}
+    ended = transitions.ended(old, new)
+    yield from (_end(line) for line in ended if line["id"] != now.get("id"))
+    yield from _of_rollout(old.get("rollout") or {}, now)
+    yield from (_end(line) for line in ended if line["id"] == now.get("id"))
+    yield from _of_command(transitions.answered(old, new) or {})
     yield from _of_conditions(_by_type(old), _by_type(new))
 
 
@@ -44,30 +49,27 @@ def _of_rollout(old: Manifest, new: Manifest) -> Iterator[News]:
     step = (number, new.get("stepIndex", 0))
     if "finishedAt" not in new and step[1] and step != (old.get("id"), old.get("stepIndex", 0)):
         yield _normal("ShiftingTraffic", f"Rollout {number} of {name} reached step {step[1] + 1} of {new['stepCount']}")
-    is_ended = "finishedAt" in new and ("finishedAt" not in old or old.get("id") != number)
-    if is_ended and new["outcome"] in ("Promoted", "FastPromoted"):
-        yield _normal("RevisionPromoted", f"Rollout {number}: {name} has all of the traffic")
-    elif is_ended:
-        text = f"Rollout {number} of {name} ended: {new['outcome']}, {new.get('reason', 'for no reason given')}"
-        is_wish = new["outcome"] in ("Superseded", "RolledBack")
-        severity: Literal["Normal", "Warning"] = "Normal" if is_wish else "Warning"
-        yield News(type=severity, reason=new.get("reason") or "RolloutFailed", message=text)
+
+
+def _end(line: Manifest) -> News:
+    """The end of a rollout, as the history tells it."""
+    number, name, outcome = line["id"], line.get("to"), line["outcome"]
+    if outcome in ("Promoted", "FastPromoted"):
+        return _normal("RevisionPromoted", f"Rollout {number}: {name} has all of the traffic")
+    text = f"Rollout {number} of {name} ended: {outcome}, {line.get('reason', 'for no reason given')}"
+    is_wish = outcome in ("Superseded", "RolledBack")
+    severity: Literal["Normal", "Warning"] = "Normal" if is_wish else "Warning"
+    return News(type=severity, reason=line.get("reason") or "RolloutFailed", message=text)
 
 
 def _normal(reason: str, message: str) -> News:
     return News(type="Normal", reason=reason, message=message)
 
 
-def _of_command(old: Manifest, new: Manifest) -> Iterator[News]:
-    command = new.get("lastCommand") or {}
-    if command.get("result") != "Rejected" or command == (old.get("lastCommand") or {}):
-        return
-    if command.get("at") != (old.get("lastCommand") or {}).get("at"):
-        yield News(
-            type="Warning",
-            reason="CommandRejected",
-            message=f"{command.get('verb')}: {command.get('message')}",
-        )
+def _of_command(command: Manifest) -> Iterator[News]:
+    if command.get("result") == "Rejected":
+        message = f"{command.get('verb')}: {command.get('message')}"
+        yield News(type="Warning", reason="CommandRejected", message=message)
 
 
 def _of_conditions(old: dict[str, Manifest], new: dict[str, Manifest]) -> Iterator[News]:

@@ -89,7 +89,21 @@ def _owner(manifest: Manifest) -> Owner:
         resource_version=metadata["resourceVersion"],
         annotations=metadata.get("annotations") or {},
         is_deleting="deletionTimestamp" in metadata,
+        writers=_writers(metadata.get("managedFields") or ()),
     )
+
+
+def _writers(entries: Iterable[Manifest]) -> dict[str, str]:
+    """By whom the spec and the commands were written last, as the API server keeps it; the times are whole seconds."""
+    found: dict[str, str] = {}
+    own = (entry for entry in entries if not entry.get("subresource"))
+    for entry in sorted(own, key=lambda entry: str(entry.get("time", ""))):
+        fields = entry.get("fieldsV1") or {}
+        annotations = (fields.get("f:metadata") or {}).get("f:annotations") or {}
+        written = [name for name in (names.COMMAND_ANNOTATION, names.ABORT_ANNOTATION) if f"f:{name}" in annotations]
+        written += ["spec"] if "f:spec" in fields else []
+        found |= dict.fromkeys(written, str(entry.get("manager", "")))
+    return found
 
 
 def _by_name(items: Iterable[Manifest]) -> dict[str, Manifest]:

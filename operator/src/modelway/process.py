@@ -29,6 +29,7 @@ from modelway.reconcile import Reconciler
 from modelway.server import Server
 from modelway.settings import Settings
 from modelway.stop import Stop, cancelled
+from modelway.tally import Tally
 
 DRAIN_SECONDS = 10.0
 EVENTS_SECONDS = 2.0
@@ -117,7 +118,7 @@ class Process:
             settings=settings,
             route_fields=cluster.gateway_api.rule_fields,
             events=self._recorder,
-            applied=lambda action: metrics.applied.labels(action).inc(),
+            counters=Tally(metrics),
         )
         self._workers = Workers(
             self._queue,

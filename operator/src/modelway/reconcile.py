@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from modelway import kinds
 from modelway.analysis.figures import Readings
 from modelway.analysis.inquiry import Inquiry
+from modelway.api import reasons
 from modelway.cluster.api import AlreadyExists, Api, ApiError, Forbidden, Invalid, NotFound
 from modelway.cluster.snapshot import Key, Snapshot
 from modelway.kinds import Kind, Manifest
@@ -71,13 +72,25 @@ class Recorder(Protocol):
         ...
 
 
+class Counters(Protocol):
+    """What is worth counting."""
+
+    def applied(self, action: str) -> None:
+        """A write was made."""
+        ...
+
+    def repaired(self, kind: str) -> None:
+        """What somebody had changed was put back."""
+        ...
+
+    def moved(self, old: Manifest, new: Manifest) -> None:
+        """A status was written over another one."""
+        ...
+
+
 def _is_optional(action: Action) -> bool:
     """Whether the writes after it are as safe without it: an abort must not wait for a correct `autoscaling`."""
     return action.kind == kinds.HORIZONTAL_POD_AUTOSCALER and not isinstance(action, Verify)
-
-
-def _ignore(action: str) -> None:
-    """Nobody counts."""
 
 
 class Refused(Exception):
@@ -99,8 +112,8 @@ class Reconciler:
         clock: Callable[[], datetime],
         settings: Settings,
         events: Recorder,
+        counters: Counters,
         route_fields: frozenset[str] = frozenset(),
-        applied: Callable[[str], None] = _ignore,
         asker: Asker | None = None,
     ) -> None:
         """`route_fields`: fields of an HTTPRoute rule that the cluster knows."""
@@ -111,7 +124,7 @@ class Reconciler:
             gateway=settings.gateway, runtime_image=settings.runtime_image, route_fields=route_fields
         )
         self._events = events
-        self._applied = applied
+        self._counters = counters
         self._asker = asker or Nobody()
 
     async def reconcile(self, key: Key, epoch: int) -> datetime | None:
@@ -131,7 +144,7 @@ class Reconciler:
         decision = plan(observed)
         self._asker.ask(key, decision.inquiry)
         owner = await self._write_intent(snapshot.owner, observed, decision)
-        trouble = await self._apply(observed, decision.actions)
+        trouble = await self._apply(owner, observed, decision.actions)
         await self._write(owner, status(observed, decision, trouble))
         return self._wake(observed, decision, trouble)
 
@@ -164,15 +177,18 @@ class Reconciler:
             return owner
         written = await self._api.put_status({**owner, "status": new})
         self._cache.store(kinds.MODEL_DEPLOYMENT, written)
+        self._counters.moved(old, new)
         for item in news(old, new):
             self._events.record(owner, item.type, item.reason, item.message)
         return written
 
-    async def _apply(self, observed: Observed, actions: Sequence[Action]) -> Trouble | None:
+    async def _apply(self, owner: Manifest, observed: Observed, actions: Sequence[Action]) -> Trouble | None:
         """Every action in order, up to the first that is refused; but for an autoscaler no traffic has to wait."""
         found: Trouble | None = None
         for action in actions:
             trouble = await self._tried(observed, action)
+            if trouble is None:
+                self._tell(owner, action)
             found = found or trouble
             if trouble and not _is_optional(action):
                 return found
@@ -195,8 +211,15 @@ class Reconciler:
                 raise
             message = f"This cluster has no HTTPRoutes (Gateway API) any more: {error.message}"[:512]
             return Trouble(reason="FeatureNotSupported", message=message, subject=action.kind.name)
-        self._applied(type(action).__name__)
         return None
+
+    def _tell(self, owner: Manifest, action: Action) -> None:
+        """Count what was done, and say so where it puts right what somebody else did."""
+        self._counters.applied(type(action).__name__)
+        if isinstance(action, Apply) and action.is_repair:
+            self._counters.repaired(action.kind.name)
+            message = f"{action.kind} {action.manifest['metadata']['name']} had been changed and is as it was again"
+            self._events.record(owner, "Normal", reasons.state.DRIFT_REPAIRED.name, message)
 
     async def _act(self, observed: Observed, action: Action) -> None:
         match action:

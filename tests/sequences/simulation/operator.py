@@ -49,6 +49,7 @@ class Process:
             route_fields=route_fields,
             events=recorder,
             asker=asker,
+            counters=recorder,
         )
         self.asker = asker
         self._queue: set[Key] = set(self.view.cache.keys())

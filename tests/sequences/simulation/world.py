@@ -13,7 +13,7 @@ from simulation import models, rules
 from simulation.actors import Autoscaler, GarbageCollector, Gateway
 from simulation.asker import Asker, Provider
 from simulation.callers import Callers
-from simulation.clock import Clock
+from simulation.clock import Clock, stamp
 from simulation.kubelet import Kubelet
 from simulation.narrator import Narrator
 from simulation.notes import Aliases, describe, place
@@ -94,9 +94,17 @@ class World:
         spec = copy.deepcopy(spec)
         if live is None:
             identity = {"name": name, "namespace": models.NAMESPACE, **metadata}
+            identity |= self._signature(identity, "kubectl-client-side-apply", {"f:spec": {}})
             self.store.insert(kinds.MODEL_DEPLOYMENT, {"metadata": identity, "spec": spec})
             return
-        self.store.replace(kinds.MODEL_DEPLOYMENT, live, {**live, "spec": spec})
+        signed = live["metadata"] | self._signature(live["metadata"], "kubectl-client-side-apply", {"f:spec": {}})
+        self.store.replace(kinds.MODEL_DEPLOYMENT, live, {**live, "metadata": signed, "spec": spec})
+
+    def _signature(self, metadata: Manifest, manager: str, fields: Manifest) -> Manifest:
+        """The entry of one writer in `managedFields`, beside those of the others."""
+        others = [entry for entry in metadata.get("managedFields", ()) if entry["manager"] != manager]
+        entry = {"manager": manager, "operation": "Update", "time": stamp(self.clock()), "fieldsV1": fields}
+        return {"managedFields": [*others, entry]}
 
     def edit(self, name: str = "fraud", **fields: Any) -> None:
         """Change top-level fields of the spec; None removes one."""
@@ -111,6 +119,9 @@ class World:
         live = self.model(name)
         annotations = {**(live["metadata"].get("annotations") or {}), annotation: value or verb}
         metadata = {**live["metadata"], "annotations": annotations}
+        metadata |= self._signature(
+            metadata, "kubectl-annotate", {"f:metadata": {"f:annotations": {f"f:{annotation}": {}}}}
+        )
         self.store.replace(kinds.MODEL_DEPLOYMENT, live, {**live, "metadata": metadata})
 
     def change(self, kind: Kind, name: str, edit: Callable[[Manifest], None]) -> None:

@@ -124,6 +124,8 @@ class Revision(Part):
     `Retained` or `Failed`."""
     replicas: RevisionReplicas | None = None
     """Its pods."""
+    refresh: Short | None = None
+    """Id of the `refresh` command that gave it a newer runtime than these fields had before."""
     reason: Short | None = None
     """Why it failed or waits."""
     message: Long | None = None
@@ -171,7 +173,7 @@ class LastCommand(Part):
     message: Long | None = None
     """What came of it, in a sentence."""
     by: Short | None = None
-    """Who asked."""
+    """Who asked: the name that the command gives, `(claimed)`, else the `(field manager)` that wrote the annotation."""
     at: Time | None = None
     """When it was seen."""
 
@@ -246,6 +248,8 @@ class RefreshStatus(Part):
     """Id of the `refresh` command. Absent: an `undo` took a refresh back."""
     spec_hash: Short | None = None
     """Hash of the `model` and `runtime` that it is about."""
+    by: Short | None = None
+    """Who asked for it, as in `rollout.by`."""
 
 
 class RolloutStatus(Part):
@@ -275,6 +279,11 @@ class RolloutStatus(Part):
     """When it began."""
     finished_at: Time | None = None
     """When it ended."""
+    by: Short | None = None
+    """Who asked for it, or for what it came to: approved it, aborted it, wrote a newer spec. A name that a command
+    gives is `(claimed)`; else it is the `(field manager)` that the API server saw."""
+    turned_back_at: Time | None = None
+    """When it turned back."""
     outcome: Short | None = None
     """How it ended: `Promoted`, `FastPromoted`, `Aborted`, `Failed`, `Superseded` or `RolledBack`. Absent: it
     has not."""
@@ -349,6 +358,16 @@ class HistoryEntry(Part):
     """When it began."""
     finished_at: Time | None = None
     """When it ended."""
+    strategy: Short | None = None
+    """Strategy that it followed."""
+    steps: Count | None = None
+    """How many steps it reached, of `stepCount`."""
+    step_count: Count | None = None
+    """Number of steps."""
+    by: Short | None = None
+    """Who asked for it, or for what it came to, as in `rollout.by`."""
+    message: Long | None = None
+    """The reason in a sentence, or the evidence."""
 
 
 class Status(Part):

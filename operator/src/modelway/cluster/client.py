@@ -133,7 +133,8 @@ class Client:
     async def put_status(self, manifest: Manifest) -> Manifest:
         """Replace the status of a ModelDeployment read at this resourceVersion. Raises Conflict."""
         kind = kinds.MODEL_DEPLOYMENT
-        metadata = manifest["metadata"]
+        metadata = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
+        manifest = {**manifest, "metadata": metadata}
         path = paths.single(kind, metadata["namespace"], metadata["name"], "status")
         return await self.write("PUT", path, "put_status", kind, manifest, params=_WRITE)
 

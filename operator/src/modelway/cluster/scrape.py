@@ -66,6 +66,9 @@ def _models(models: Iterable[Manifest]) -> Iterator[Metric]:
     outdated = GaugeMetricFamily(
         "modelway_runtime_outdated", "1 when the runtime changed since the revision was born", labels=own
     )
+    step = GaugeMetricFamily(
+        "modelway_step_index", "Step of the rollout under way, from 0; absent without one", labels=own
+    )
     for manifest in models:
         identity = (manifest["metadata"]["namespace"], manifest["metadata"]["name"])
         model, status = _part(manifest, "spec", "model"), _part(manifest, "status")
@@ -78,7 +81,10 @@ def _models(models: Iterable[Manifest]) -> Iterator[Metric]:
             role = "stable" if share["revision"] == stable else "candidate"
             weight.add_metric((*identity, share["revision"], role), share.get("desiredWeight") or 0)
         outdated.add_metric(identity, int(bool(_part(status, "runtime").get("outdated"))))
-    yield from (info, phase, weight, outdated)
+        rollout = _part(status, "rollout")
+        if "id" in rollout and "finishedAt" not in rollout:
+            step.add_metric(identity, rollout.get("stepIndex") or 0)
+    yield from (info, phase, weight, outdated, step)
 
 
 def _part(manifest: Mapping[str, Any], *path: str) -> Mapping[str, Any]:

@@ -9,12 +9,26 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def slim(kind: Kind, manifest: Manifest) -> Manifest:
-    """The object without what nobody reads: field ownership and kubectl's copy of it. Shares the rest."""
+    """The object without what nobody reads: field ownership and kubectl's copy of it. Shares the rest.
+
+    Of a ModelDeployment it is kept who owns any field of the spec, and which annotations.
+    """
     metadata = {name: value for name, value in manifest["metadata"].items() if name != "managedFields"}
+    if kind == MODEL_DEPLOYMENT and manifest["metadata"].get("managedFields"):
+        metadata["managedFields"] = [_coarse(entry) for entry in manifest["metadata"]["managedFields"]]
     if LAST_APPLIED in (metadata.get("annotations") or {}):
         annotations = metadata["annotations"].items()
         metadata["annotations"] = {name: value for name, value in annotations if name != LAST_APPLIED}
     return {**manifest, "apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}
+
+
+def _coarse(entry: Manifest) -> Manifest:
+    """Who wrote last, without which field of the spec."""
+    fields = entry.get("fieldsV1") or {}
+    annotations = (fields.get("f:metadata") or {}).get("f:annotations")
+    kept: Manifest = {"f:spec": {}} if "f:spec" in fields else {}
+    kept |= {"f:metadata": {"f:annotations": annotations}} if annotations else {}
+    return {**entry, "fieldsV1": kept}
 
 
 def is_newer(version: str, than: str) -> bool:

@@ -36,6 +36,8 @@ class Apply:
     kind: Kind
     manifest: Manifest
     note: str
+    is_repair: bool = False
+    """Whether it was as we want it, and somebody else has changed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ as a whole with what is wanted, so that a converged model costs no write.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from modelway import kinds
 from modelway.api import Validation
@@ -104,7 +105,9 @@ def _golden(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action
     if not validation.requests and revision.golden is None:
         return
     manifest = workload.golden(revision.name, scene.parent, revision.hash, validation)
-    yield from writes.ensured(kinds.CONFIG_MAP, revision.golden, manifest, "take the present golden requests")
+    note = "take the present golden requests"
+    for action in writes.ensured(kinds.CONFIG_MAP, revision.golden, manifest, note):
+        yield replace(action, note=note, is_repair=False) if isinstance(action, Apply) else action
 
 
 def _raised(scene: Scene, revision: Revision) -> Iterator[Action]:

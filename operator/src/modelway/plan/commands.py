@@ -84,12 +84,21 @@ def answered(observed: Observed, record: Record, command: Command, refusal: str,
         verb=command.verb[:FIELD_LIMIT],
         rollout=command.rollout if command.rollout is not None else (active.id if active else 0),
         step=command.step if command.step is not None else (active.step if active else 0),
-        by=command.by,
+        by=author(command, observed),
         at=timestamp(observed.now),
         result="Rejected" if refusal else "Accepted",
         message=refusal or effect,
     )
     return replace(record, last_command=last)
+
+
+def author(command: Command, observed: Observed) -> str:
+    """Who asked: the name that the command claims, else the field manager that wrote the annotation."""
+    if command.by:
+        return f"{command.by} (claimed)"
+    annotation = names.ABORT_ANNOTATION if command.is_abort_annotation else names.COMMAND_ANNOTATION
+    manager = observed.owner.writers.get(annotation, "")
+    return f"{manager} (field manager)" if manager else ""
 
 
 def refusal(command: Command, observed: Observed, record: Record) -> str:

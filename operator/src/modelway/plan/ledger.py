@@ -44,6 +44,7 @@ _TIMES = {
     "progress_at",
     "retry_at",
     "finished_at",
+    "turned_back_at",
 }
 
 
@@ -95,7 +96,7 @@ def _finished(raw: Manifest) -> Finished:
 
 
 def _refresh(raw: Manifest) -> Refresh:
-    return Refresh(spec_hash=str(raw["specHash"]), id=str(raw.get("id", "")))
+    return Refresh(spec_hash=str(raw["specHash"]), id=str(raw.get("id", "")), by=str(raw.get("by", "")))
 
 
 def _readable(read: Callable[[Any], T], raw: Any) -> T | None:

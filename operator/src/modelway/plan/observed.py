@@ -23,6 +23,8 @@ class Owner:
     resource_version: str
     annotations: Mapping[str, str]
     is_deleting: bool
+    writers: Mapping[str, str] = field(default_factory=dict)
+    """Field manager that wrote the spec last (under `spec`), and the annotations of commands (under their names)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,23 +32,34 @@ def _active(scene: Scene) -> Rollout:
     return scene.rollout
 
 
-def _promote(scene: Scene, _: Wanted, __: Command) -> Effect:
+def _author(scene: Scene, command: Command) -> str:
+    return commands.author(command, scene.observed)
+
+
+def _taken_back(scene: Scene, command: Command, reason: str, verb: str) -> Rollout:
+    """The rollout under way, turned back by a person."""
+    by = _author(scene, command)
+    rollout = replace(_active(scene), by=by)
+    return rollouts.turned_back(rollout, Outcome.ABORTED, reason, f"{verb} {by or 'command'}")
+
+
+def _promote(scene: Scene, _: Wanted, command: Command) -> Effect:
     rollout = _active(scene)
     if rollout.state in (StepState.ROLLING_BACK, StepState.PROMOTING):
         return scene.record, f"The rollout is {rollout.state} already", ""
     analysis = "; its analysis decides" if scene.analysis else ""
     return (
-        replace(scene.record, rollout=replace(rollout, is_approved=True)),
+        replace(scene.record, rollout=replace(rollout, is_approved=True, by=_author(scene, command))),
         "",
         f"Step {rollout.step + 1} is approved{analysis}",
     )
 
 
-def _promote_full(scene: Scene, _: Wanted, __: Command) -> Effect:
+def _promote_full(scene: Scene, _: Wanted, command: Command) -> Effect:
     rollout = _active(scene)
     if rollout.state in (StepState.ROLLING_BACK, StepState.PROMOTING):
         return scene.record, f"The rollout is {rollout.state} already", ""
-    moved = replace(rollout, is_full=True, is_paused_by_command=False)
+    moved = replace(rollout, is_full=True, is_paused_by_command=False, by=_author(scene, command))
     return replace(scene.record, rollout=moved), "", "Holds and approvals are skipped"
 
 
@@ -58,8 +69,7 @@ def _abort(scene: Scene, _: Wanted, command: Command) -> Effect:
         return scene.record, "There is no stable revision to go back to", ""
     if rollout.state is StepState.ROLLING_BACK:
         return scene.record, "The rollout is going back already", ""
-    message = f"Aborted by {command.by}" if command.by else "Aborted by command"
-    back = rollouts.turned_back(rollout, Outcome.ABORTED, "UserAbort", message)
+    back = _taken_back(scene, command, "UserAbort", "Aborted by")
     return replace(scene.record, rollout=back), "", f"Traffic goes back to {scene.stable.name}"
 
 
@@ -79,7 +89,7 @@ def _resume(scene: Scene, _: Wanted, __: Command) -> Effect:
     return replace(scene.record, rollout=rollout), "", "The rollout goes on"
 
 
-def _retry(scene: Scene, wanted: Wanted, _: Command) -> Effect:
+def _retry(scene: Scene, wanted: Wanted, command: Command) -> Effect:
     target = wanted.existing
     if scene.rollout is not None and scene.rollout.strategy is not Strategy.INITIAL:
         return scene.record, "A rollout is under way: abort it first", ""
@@ -91,8 +101,10 @@ def _retry(scene: Scene, wanted: Wanted, _: Command) -> Effect:
     last = scene.record.rollout
     record = replace(scene.record, rollout=replace(last, against="") if last else None)
     if scene.rollout is not None:
-        record = rollouts.finished(scene, scene.rollout, Outcome.SUPERSEDED, "Superseded", "A retry took its place")
-    return rollouts.started(scene, record, target, source=Source.RETRY), "", f"{target.name} is tried again"
+        giving_way = replace(scene.rollout, by=_author(scene, command))
+        record = rollouts.finished(scene, giving_way, Outcome.SUPERSEDED, "Superseded", "A retry took its place")
+    begun = rollouts.started(scene, record, target, source=Source.RETRY, by=_author(scene, command))
+    return begun, "", f"{target.name} is tried again"
 
 
 def _undo(scene: Scene, wanted: Wanted, command: Command) -> Effect:
@@ -100,14 +112,15 @@ def _undo(scene: Scene, wanted: Wanted, command: Command) -> Effect:
     if isinstance(target, str):
         return scene.record, target, ""
     is_taken_back = wanted.name != target.name and obstacles.is_meant(scene, target)
-    meant = replace(scene, record=_meaning(scene, target.refresh)) if is_taken_back else scene
+    meant = replace(scene, record=_meaning(scene, target.refresh, command)) if is_taken_back else scene
     if target.name == scene.record.stable:
         return _undo_under_way(meant, target, command, "A refresh is taken back" if is_taken_back else "")
-    record = meant.record
+    record, by = meant.record, _author(scene, command)
     if scene.rollout is not None:
-        record = rollouts.finished(meant, scene.rollout, Outcome.SUPERSEDED, "UserUndo", "An undo took its place")
+        giving_way = replace(scene.rollout, by=by)
+        record = rollouts.finished(meant, giving_way, Outcome.SUPERSEDED, "UserUndo", "An undo took its place")
     against = wanted.name if wanted.name != target.name and not is_taken_back else ""
-    begun = rollouts.started(scene, record, target, source=Source.UNDO, against=against)
+    begun = rollouts.started(scene, record, target, source=Source.UNDO, by=by, against=against)
     return begun, "", f"Going back to revision {target.number} ({target.name})"
 
 
@@ -117,8 +130,7 @@ def _undo_under_way(scene: Scene, target: Revision, command: Command, effect: st
     if rollout is None or rollout.state is StepState.ROLLING_BACK:
         serves = f"Revision {target.number} serves already"
         return (scene.record, "", f"{effect}: {serves}") if effect else (scene.record, serves, "")
-    message = f"Undone by {command.by}" if command.by else "Undone by command"
-    back = rollouts.turned_back(rollout, Outcome.ABORTED, "UserUndo", message)
+    back = _taken_back(scene, command, "UserUndo", "Undone by")
     return replace(scene.record, rollout=back), "", f"Traffic goes back to {target.name}"
 
 
@@ -143,13 +155,13 @@ def _refresh(scene: Scene, wanted: Wanted, command: Command) -> Effect:
     if refusal:
         return scene.record, refusal, ""
     identity = command.id or f"rollout-{rollouts.following(scene)}"
-    return _meaning(scene, identity), "", "The present runtime is taken over"
+    return _meaning(scene, identity, command), "", "The present runtime is taken over"
 
 
-def _meaning(scene: Scene, refresh: str) -> Record:
+def _meaning(scene: Scene, refresh: str, command: Command) -> Record:
     """With the fields of the spec meant with that refresh of their runtime."""
     spec_hash = revision.identity(revision.source(scene.spec, scene.parent.name))
-    return replace(scene.record, refresh=Refresh(id=refresh, spec_hash=spec_hash))
+    return replace(scene.record, refresh=Refresh(id=refresh, spec_hash=spec_hash, by=_author(scene, command)))
 
 
 _VERBS: dict[Verb, Callable[[Scene, Wanted, Command], Effect]] = {

@@ -47,6 +47,7 @@ def plan(observed: Observed) -> Plan:
     judged = replace(scene, judgements=trial.judged(scene))
     scene = replace(judged, record=rollouts.baked(judged))
     scene = replace(scene, record=engine.advanced(scene))
+    scene = replace(scene, record=rollouts.dated(scene))
     scene = replace(scene, record=rollouts.retired(scene), archive=trial.closed(judged, scene))
     scene = replace(scene, mirror=shadowing.mirror(scene))
     return _decision(scene, wanted)

@@ -77,6 +77,9 @@ class Rollout:
     is_paused_by_command: bool = False
     is_approved: bool = False
     is_full: bool = False
+    by: str = ""
+    """Who asked for it; later whose command approved, ended or undid it, or who wrote the spec that did."""
+    turned_back_at: datetime | None = None
     attempt: int = 0
     retry_at: datetime | None = None
     outcome: str = ""
@@ -117,6 +120,12 @@ class Finished:
     reason: str
     started_at: datetime
     finished_at: datetime
+    strategy: str = ""
+    steps: int | None = None
+    """How many steps it reached, of `step_count`."""
+    step_count: int | None = None
+    by: str = ""
+    message: str = ""
 
     @property
     def is_promotion(self) -> bool:
@@ -132,9 +141,14 @@ class Refresh:
     """Id of the command; empty: the revision is meant that carries none."""
     spec_hash: str
     """Hash of the `model` and `runtime` that this is about."""
+    by: str = ""
+    """Who asked for it."""
 
 
 HISTORY_LIMIT = 10
+
+LINE_LIMIT = 256
+"""Characters of a message in the history; ten lines must stay small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +173,7 @@ class Record:
         promoted = (line for line in reversed(self.history) if line.is_promotion and line.revision == self.stable)
         return next((line.origin for line in promoted), "")
 
-    def finish(self, rollout: Rollout) -> "Record":
+    def finish(self, rollout: Rollout, step_count: int) -> "Record":
         """With that rollout ended and written into the history (the last ten are kept, and the last promotion)."""
         assert rollout.finished_at is not None
         line = Finished(
@@ -170,6 +184,11 @@ class Record:
             reason=rollout.reason,
             started_at=rollout.started_at,
             finished_at=rollout.finished_at,
+            strategy=rollout.strategy,
+            steps=min(rollout.step + 1, step_count),
+            step_count=step_count,
+            by=rollout.by,
+            message=rollout.message[:LINE_LIMIT],
         )
         return replace(self, rollout=rollout, history=_recent((*self.history, line)))
 

@@ -100,12 +100,15 @@ def decided(scene: Scene, wanted: Wanted) -> Record:
     if target.name == record.stable:
         return replace(
             record,
-            rollout=turned_back(rollout, Outcome.ROLLED_BACK, "SpecReverted", "The spec went back to it"),
+            rollout=turned_back(
+                replace(rollout, by=writer(scene)), Outcome.ROLLED_BACK, "SpecReverted", "The spec went back to it"
+            ),
         )
-    ended = finished(scene, rollout, Outcome.SUPERSEDED, "Superseded", "A newer spec took its place")
+    giving_way = replace(rollout, by=writer(scene))
+    ended = finished(scene, giving_way, Outcome.SUPERSEDED, "Superseded", "A newer spec took its place")
     if _serves_unpromoted(scene):
         ended = replace(ended, stable=rollout.revision)
-    return started(scene, ended, target, source=Source.SPEC)
+    return started(scene, ended, target, source=Source.SPEC, by=writer(scene))
 
 
 def _followed(record: Record, wanted: Wanted) -> Record:
@@ -136,8 +139,10 @@ def _begun(scene: Scene, target: Revision) -> Record:
     if is_again and last and last.retry_at:
         if scene.observed.now < last.retry_at:
             return record
-        return started(scene, record, target, source=Source.RETRY, attempt=last.attempt + 1)
-    return started(scene, record, target, source=Source.REFRESH if _is_refresh(scene, target) else Source.SPEC)
+        return started(scene, record, target, source=Source.RETRY, by=last.by, attempt=last.attempt + 1)
+    if record.refresh and _is_refresh(scene, target):
+        return started(scene, record, target, source=Source.REFRESH, by=record.refresh.by)
+    return started(scene, record, target, source=Source.SPEC, by=writer(scene))
 
 
 def _is_refresh(scene: Scene, target: Revision) -> bool:
@@ -147,8 +152,14 @@ def _is_refresh(scene: Scene, target: Revision) -> bool:
     return bool(is_other and stable and revisions.is_same(stable.source, target.source))
 
 
+def writer(scene: Scene) -> str:
+    """Who wrote the spec last, as far as the API server knows; empty where it does not."""
+    manager = scene.observed.owner.writers.get("spec", "")
+    return f"{manager} (field manager)" if manager else ""
+
+
 def started(
-    scene: Scene, record: Record, target: Revision, *, source: Source, attempt: int = 0, against: str = ""
+    scene: Scene, record: Record, target: Revision, *, source: Source, by: str, attempt: int = 0, against: str = ""
 ) -> Record:
     """With a new rollout of the target; revisions kept warm from before give up their pods."""
     now = scene.observed.now
@@ -164,6 +175,7 @@ def started(
         step_started_at=now,
         progress_at=now,
         base=stable.replicas if stable else 0,
+        by=by,
         attempt=attempt,
     )
     return replace(record, rollout=rollout, retire_at=_hastened(scene, record, target))
@@ -203,7 +215,7 @@ def baked(scene: Scene) -> Record:
     former = scene.observed.revision(last.origin) if last else None
     if last is None or former is None or found is None:
         return record
-    back = started(scene, record, former, source=Source.BAKE, against=last.revision)
+    back = started(scene, record, former, source=Source.BAKE, by="", against=last.revision)
     assert back.rollout is not None
     return replace(back, rollout=replace(back.rollout, reason=found.reason, message=found.message))
 
@@ -228,12 +240,21 @@ def turned_back(rollout: Rollout, outcome: Outcome, reason: str, message: str) -
     )
 
 
+def dated(scene: Scene) -> Record:
+    """With the moment at which a rollout turned back."""
+    rollout, now = scene.record.rollout, scene.observed.now
+    is_back = rollout is not None and rollout.state is StepState.ROLLING_BACK and rollout.turned_back_at is None
+    if rollout is None or not is_back or rollout.finished_at not in (None, now):
+        return scene.record
+    return replace(scene.record, rollout=replace(rollout, turned_back_at=now))
+
+
 def finished(scene: Scene, rollout: Rollout, outcome: Outcome, reason: str, message: str) -> Record:
     """With the rollout ended and its pods, or those of the former stable, given a time to go."""
     now = scene.observed.now
     ended = replace(rollout, outcome=outcome, reason=reason, message=message, finished_at=now)
     leaving = rollout.origin if outcome in (Outcome.PROMOTED, Outcome.FAST_PROMOTED) else rollout.revision
-    record = scene.record.finish(ended)
+    record = scene.record.finish(ended, len(scene.steps))
     if leaving and outcome is not Outcome.SUPERSEDED:
         until = scene.observed.rounded_up + _stay(scene, outcome)
         record = replace(record, retire_at=_retiring(scene, record, leaving, until))

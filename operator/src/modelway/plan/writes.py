@@ -12,11 +12,9 @@ def ensured(kind: Kind, stored: Manifest | None, manifest: Manifest, note: str) 
     if stored is None:
         yield Create(kind=kind, manifest=manifest, note=note)
     elif not holds(stored, manifest):
-        yield Apply(
-            kind=kind,
-            manifest=identified(stored, manifest),
-            note=f"{note}: repair" if _is_same_intent(stored, manifest) else note,
-        )
+        is_repair = _is_same_intent(stored, manifest)
+        note = f"{note}: repair" if is_repair else note
+        yield Apply(kind=kind, manifest=identified(stored, manifest), note=note, is_repair=is_repair)
 
 
 def identified(stored: Manifest, manifest: Manifest) -> Manifest:

@@ -46,9 +46,8 @@ class Division:
 
 def service(parent: Parent, revision: str, ports: list[Manifest]) -> Manifest:
     """The Service that callers inside the cluster use: one revision's pods, or (without one) all of the model's."""
-    return child(kinds.SERVICE, parent, names.service(parent.name)) | {
-        "spec": {"selector": selector(parent.name, revision), "ports": ports}
-    }
+    spec: Manifest = {"selector": selector(parent.name, revision), "ports": ports}
+    return child(kinds.SERVICE, parent, names.service(parent.name), annotations=intent(spec)) | {"spec": spec}
 
 
 def preview_service(parent: Parent, revision: str, ports: list[Manifest]) -> Manifest:

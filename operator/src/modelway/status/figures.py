@@ -113,6 +113,7 @@ def revision(view: View, revision: Revision) -> Manifest:
         "createdAt": revision.manifest["metadata"].get("creationTimestamp"),
         "state": _state(view, revision),
         "replicas": {"desired": revision.replicas, "ready": revision.ready},
+        "refresh": revision.refresh,
         "reason": revision.reason,
         "message": _revision_message(view, revision),
     }

@@ -108,6 +108,12 @@ ANALYSIS_NOT_STARTED: Final = _("NotStarted", "The analysis has not begun.")
 SPEC_REVERTED: Final = _("SpecReverted", "The spec went back to the revision that serves.")
 SUPERSEDED: Final = _("Superseded", "A newer spec took the place of this one before it was promoted.")
 USER_UNDO: Final = _("UserUndo", "Somebody went back to an older revision.")
+DRIFT_REPAIRED: Final = _(
+    "DriftRepaired",
+    "Somebody changed an object that belongs to the model; it is as it was again.",
+    "Find out who writes it with `kubectl get KIND OBJECT -o yaml --show-managed-fields`; change the ModelDeployment "
+    "instead.",
+)
 COMMAND_REJECTED: Final = _(
     "CommandRejected",
     "A command was meant for another object, rollout or step.",
