@@ -168,3 +168,21 @@ def test_46_a_revision_that_is_gone_is_refused_with_what_is_kept_and_nothing_hap
     assert uids(world) == before
     assert {write.verb for write in world.server.writes[written:]} == {"status"}
     assert ("Warning", "CommandRejected") in [event[:2] for event in world.recorder.events]
+
+
+def test_45_pods_of_one_revision_that_run_different_images_are_told_of() -> None:
+    world = installed(TWO_STEPS)
+    (shown,) = world.status()["revisions"]
+    assert (shown["imageDigest"], "message" in shown) == ("sha256:0123", False)
+    world.script("v1", image="sha256:4567")
+    world.edit(replicas=3)
+    world.run_for(60)
+    (shown,) = world.status()["revisions"]
+    assert shown["imageDigest"] == "sha256:0123, sha256:4567"
+    assert "name the runtime's image by its digest" in shown["message"]
+    for pod in world.pods():
+        world.evict(pod)
+    world.run_for(120)
+    (shown,) = world.status()["revisions"]
+    assert (shown["imageDigest"], "message" in shown) == ("sha256:4567", False)
+    assert rest(world) == 0

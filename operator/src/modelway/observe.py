@@ -220,6 +220,7 @@ def _pod(manifest: Manifest) -> Pod:
         is_started=any(item.is_running and not item.is_init for item in containers),
         unschedulable=scheduled.get("message", "") if is_refused else "",
         containers=containers,
+        image=_image(status),
         ends_at=_ends_at(manifest),
         ip=status.get("podIP", ""),
         created_at=_time(manifest["metadata"].get("creationTimestamp")),
@@ -229,6 +230,12 @@ def _pod(manifest: Manifest) -> Pod:
 
 def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _image(status: Manifest) -> str:
+    """What the model container runs, whatever tag it was started with."""
+    found = (item for item in status.get("containerStatuses") or () if item["name"] == MODEL_CONTAINER)
+    return next((str(item.get("imageID", "")) for item in found if item.get("ready")), "")
 
 
 def _ends_at(manifest: Manifest) -> datetime | None:

@@ -151,6 +151,7 @@ class Kubelet:
             run.back_off(run.fetch, Stage.FETCH_BACK_OFF, end)
             return
         run.fetch.end(end)
+        run.model.image = script.image
         _begin(run, run.model, Stage.LOADING, now, script.load)
 
     def _finish_load(self, pod: Manifest, run: Run, script: Script, now: datetime) -> None:

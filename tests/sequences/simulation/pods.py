@@ -59,6 +59,7 @@ class Container:
     ended: End | None = None
     waiting: str = "PodInitializing"
     waiting_message: str = ""
+    image: str = "sha256:0123"
     is_ready: bool = False
     is_up: bool = False
     """Whether its startup probe passed in this run."""
@@ -89,7 +90,7 @@ class Container:
         return {
             "name": self.name,
             "image": "localhost/modelway-runtime:0.1.0",
-            "imageID": "sha256:0123" if self.started or self.ended else "",
+            "imageID": self.image if self.started or self.ended else "",
             "ready": bool(completed) if is_init else self.is_ready,
             "started": self.is_up,
             "restartCount": self.restarts,

@@ -29,6 +29,8 @@ class Script:
     """Seconds between becoming ready and unready; 0 for never."""
     digest: str = ""
     """Digest of the bytes behind the URI; by default made from the URI."""
+    image: str = "sha256:0123"
+    """What the tag of the runtime's image stands for when a pod starts."""
     ends: float = 2
     """Seconds from SIGTERM to the end."""
     errors: float = 0.0

@@ -116,7 +116,7 @@ class Revision(Part):
     model: RevisionModel | None = None
     """Its model."""
     image_digest: Long | None = None
-    """Digest of the image that its pods run."""
+    """Image that its ready pods run, with its digest as the node reports it; several where somebody moved the tag."""
     created_at: Time | None = None
     """When it was born."""
     state: Short | None = None

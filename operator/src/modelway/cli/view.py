@@ -157,6 +157,8 @@ def _revisions(model: Model, paint: Paint) -> Iterable[str]:
         yield paint.faint(line) if share is None and not revision.reason else line
         if revision.reason:
             yield paint.bad(f"       {revision.reason}") + _more(revision.message or _failure(model, revision))
+        elif revision.message:
+            yield paint.warn(f"       {revision.message}")
 
 
 def _lag(share: TrafficShare | None) -> str:

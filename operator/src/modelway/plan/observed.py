@@ -73,6 +73,8 @@ class Pod:
     created_at: datetime | None = None
     ready_changed_at: datetime | None = None
     """When it became ready, or ceased to be, last."""
+    image: str = ""
+    """What its model container's image turned out to be (`imageID`); empty before it is ready."""
     ends_at: datetime | None = None
     """When its time to end is over; None while it is not terminating."""
 
@@ -123,6 +125,11 @@ class Revision:
     def replicas(self) -> int:
         """Pods asked for."""
         return self.workload.replicas if self.workload else 0
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Images that its ready pods run: more than one where somebody moved a tag."""
+        return tuple(sorted({pod.image for pod in self.pods if pod.image and pod.is_ready and not pod.is_terminating}))
 
     @property
     def source(self) -> Manifest:

@@ -14,6 +14,8 @@ from modelway.resources.traffic import GRPC_PORT
 from modelway.status import evidence
 from modelway.status.view import View
 
+IMAGES_LIMIT = 1024
+
 
 def address(view: View) -> Manifest:
     """Where the model answers: through the gateway, inside the cluster, and the candidate that is previewed."""
@@ -110,6 +112,7 @@ def revision(view: View, revision: Revision) -> Manifest:
     digest = revision.lock or model.get("digest", "")
     found: Manifest = reference(revision) | {
         "model": {"uri": quoted(model["uri"])} | ({"digest": digest} if digest else {}),
+        "imageDigest": ", ".join(revision.images)[:IMAGES_LIMIT],
         "createdAt": revision.manifest["metadata"].get("creationTimestamp"),
         "state": _state(view, revision),
         "replicas": {"desired": revision.replicas, "ready": revision.ready},
@@ -127,7 +130,11 @@ def _revision_message(view: View, revision: Revision) -> str:
     last = view.plan.record.rollout
     if last and last.source is Source.BAKE and last.against == revision.name:
         return last.message
-    return last.message if last and last.revision == revision.name and last.outcome in ("Failed", "Aborted") else ""
+    if last and last.revision == revision.name and last.outcome in ("Failed", "Aborted"):
+        return last.message
+    if len(revision.images) > 1:
+        return "Its pods run different images of one tag: name the runtime's image by its digest"
+    return ""
 
 
 def _state(view: View, revision: Revision) -> str:
