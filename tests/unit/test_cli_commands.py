@@ -119,6 +119,8 @@ def test_undo_to_the_revision_that_serves_is_refused() -> None:
         commands.make(Verb.UNDO, _model(PROMOTED), CALLER, to_revision=1)
 
 
+_REFRESH = {"refresh": {"id": "c0ffee00", "specHash": "d749732d6f"}}
+_TAKEN_BACK = {"refresh": {"specHash": "d749732d6f"}}
 _SEEN = {"lastCommand": {"id": "c0ffee00", "verb": "promote", "result": "Accepted"}}
 _REJECTED = {"lastCommand": {"id": "c0ffee00", "result": "Rejected", "message": "step 0 is over"}}
 
@@ -139,6 +141,13 @@ _REJECTED = {"lastCommand": {"id": "c0ffee00", "result": "Rejected", "message": 
         pytest.param(_command(Verb.RETRY, rollout=2), PROMOTED | _SEEN, True, True, id="retry promoted"),
         pytest.param(_command(Verb.UNDO), PROMOTED | _SEEN, False, False, id="undo not begun"),
         pytest.param(_command(Verb.UNDO, rollout=2), PROMOTED | _SEEN, True, True, id="undone"),
+        pytest.param(_command(Verb.UNDO), FAILED | _SEEN | _TAKEN_BACK, True, True, id="a refresh taken back"),
+        pytest.param(_command(Verb.REFRESH), PROMOTED, False, False, id="refresh not seen"),
+        pytest.param(_command(Verb.REFRESH), PROMOTED | _REFRESH, False, False, id="refresh not begun"),
+        pytest.param(_command(Verb.REFRESH, rollout=2), ACTIVE | _REFRESH, False, False, id="refresh goes on"),
+        pytest.param(_command(Verb.REFRESH, rollout=2), PROMOTED | _REFRESH, True, True, id="refreshed"),
+        pytest.param(_command(Verb.REFRESH, rollout=2), FAILED | _REFRESH, True, False, id="refresh failed"),
+        pytest.param(_command(Verb.REFRESH), PROMOTED | _REJECTED, True, False, id="refresh rejected"),
         pytest.param(_command(Verb.PAUSE), ACTIVE | _SEEN, False, False, id="not paused yet"),
         pytest.param(_command(Verb.PAUSE), ACTIVE | _SEEN | {"paused": True}, True, True, id="paused"),
         pytest.param(_command(Verb.RESUME), ACTIVE | _SEEN | {"paused": True}, False, False, id="not resumed yet"),

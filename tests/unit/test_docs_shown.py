@@ -15,7 +15,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from modelway.cli import commands, view
+from modelway.cli import commands, history, view
 from modelway.cli.commands import Caller, Verb
 from modelway.cli.objects import Model
 from modelway.cluster.cache import Cache
@@ -61,6 +61,7 @@ def _story() -> Mapping[str, str]:
         shown[f"{point}.status"] = view.page(model, world.clock())
         shown[f"{point}.head"] = shown[f"{point}.status"].partition("\n\nConditions\n")[0] + "\n"
         shown[f"{point}.table"] = view.table([model])
+        shown[f"{point}.history"] = history.page(model)
         shown[f"{point}.get"] = _get(world.model(), world.clock())
 
     world.scripts.secrets.add("s3-reader")

@@ -2,7 +2,7 @@
 
 import getpass
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any, cast
@@ -10,7 +10,7 @@ from typing import Any, cast
 from kubernetes import client
 from urllib3.exceptions import HTTPError
 
-from modelway import kinds
+from modelway import kinds, names
 from modelway.cli.connection import Access, connect
 from modelway.cli.exits import Exit, Failure
 from modelway.kinds import Manifest
@@ -23,16 +23,16 @@ _LIMIT: dict[str, Any] = {"_request_timeout": 10}
 
 
 class Client:
-    """ModelDeployments of one namespace."""
+    """ModelDeployments and what belongs to them, in one namespace unless another one is named."""
 
     def __init__(self, access: Access) -> None:
         self._session, self.namespace = connect(access)
         self._objects = client.CustomObjectsApi(self._session)
 
-    def get(self, name: str) -> Manifest:
+    def get(self, name: str, namespace: str = "") -> Manifest:
         """One object."""
-        with _explained(self.namespace, name):
-            found = self._objects.get_namespaced_custom_object(*self._place(), name, **_LIMIT)
+        with _explained(namespace or self.namespace, name):
+            found = self._objects.get_namespaced_custom_object(*self._place(namespace), name, **_LIMIT)
         return cast(Manifest, found)
 
     def list(self, *, everywhere: bool) -> list[Manifest]:
@@ -45,13 +45,37 @@ class Client:
                 found = self._objects.list_namespaced_custom_object(*self._place(), **_LIMIT)
         return list(cast(Manifest, found)["items"])
 
-    def annotate(self, name: str, annotation: str, value: str, *, dry_run: bool) -> Manifest:
+    def revisions(self, name: str) -> Sequence[Manifest]:
+        """The ControllerRevisions of an object, oldest first."""
+        kind = kinds.CONTROLLER_REVISION
+        options = _LIMIT | {"label_selector": f"{names.MODEL_LABEL}={name}"}
+        place = (kind.group, kind.version, self.namespace, kind.plural)
+        with _explained(self.namespace, name):
+            found = self._objects.list_namespaced_custom_object(*place, **options)
+        return sorted(cast(Manifest, found)["items"], key=lambda item: item.get("revision", 0))
+
+    def records(self, name: str, rollout: int) -> Mapping[str, str]:
+        """What is kept of one rollout, by key: its plan and its evidence; empty where nothing is."""
+        core: Any = client.CoreV1Api(self._session)
+        try:
+            found = core.read_namespaced_config_map(names.rollout(name, rollout), self.namespace, **_LIMIT)
+        except client.ApiException as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return {}
+            raise _explain(error, self.namespace, name) from error
+        except HTTPError as error:
+            raise _unreachable(str(error)) from error
+        return dict(found.data or {})
+
+    def annotate(
+        self, name: str, annotation: str, value: str, *, dry_run: bool = False, namespace: str = ""
+    ) -> Manifest:
         """The object after the annotation was written, or would have been."""
         options = _LIMIT | ({"dry_run": "All"} if dry_run else {})
         body = {"metadata": {"annotations": {annotation: value}}}
-        with _explained(self.namespace, name):
+        with _explained(namespace or self.namespace, name):
             found = self._objects.patch_namespaced_custom_object(
-                *self._place(),
+                *self._place(namespace),
                 name,
                 body,
                 field_manager=FIELD_MANAGER,
@@ -70,9 +94,9 @@ class Client:
             return _login()
         return str(review.status.user_info.username)
 
-    def _place(self) -> tuple[str, str, str, str]:
+    def _place(self, namespace: str = "") -> tuple[str, str, str, str]:
         kind = kinds.MODEL_DEPLOYMENT
-        return kind.group, kind.version, self.namespace, kind.plural
+        return kind.group, kind.version, namespace or self.namespace, kind.plural
 
 
 def _login() -> str:
@@ -124,7 +148,7 @@ def _explain(error: client.ApiException, namespace: str, name: str) -> Failure:
         return Failure(
             f"not allowed: {message}",
             advice="`status` needs the verbs get and list on modeldeployments.serving.modelway.io, "
-            "the commands get and patch.",
+            "the commands get and patch; `history` also list on controllerrevisions.apps and get on configmaps.",
         )
     if not error.status:
         return _unreachable(message)

@@ -24,6 +24,7 @@ class Verb(StrEnum):
     UNDO = "undo"
     PAUSE = "pause"
     RESUME = "resume"
+    REFRESH = "refresh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,11 @@ def _for_undo(model: Model) -> RolloutStatus | None:
     return model.rollout
 
 
+def _for_refresh(model: Model) -> RolloutStatus | None:
+    """Whoever asks for many knows already which of them can be refreshed."""
+    return model.rollout
+
+
 def _for_pause(model: Model) -> RolloutStatus:
     rollout = _under_way(model)
     if rollout.paused:
@@ -158,7 +164,7 @@ def _for_resume(model: Model) -> RolloutStatus:
 def _check_revision(model: Model, number: int) -> None:
     if model.revision(number):
         serving = model.status.stable_revision
-        if serving and serving.number == number and not model.active:
+        if serving and serving.number == number and not model.active and not model.is_true("RolledBack"):
             raise Failure(f"revision {number} of {model.name} serves already")
         return
     kept = ", ".join(str(item.number) for item in model.status.revisions) or "none"
@@ -176,4 +182,5 @@ _CHECKS = {
     Verb.UNDO: _for_undo,
     Verb.PAUSE: _for_pause,
     Verb.RESUME: _for_resume,
+    Verb.REFRESH: _for_refresh,
 }

@@ -22,11 +22,18 @@ class Verdict:
 def judge(command: Command, model: Model) -> Verdict:
     """Whether the command has had its effect, judged from the object as it is now."""
     last = model.last_command
-    if last is None or last.id != command.caller.id:
+    is_last = last is not None and last.id == command.caller.id
+    if not is_last and not _is_under_way(command, model):
         return _waits("waiting for the operator to see the command")
-    if last.result == "Rejected":
+    if is_last and last and last.result == "Rejected":
         return Verdict(is_done=True, is_good=False, message=f"rejected: {last.message or 'no message'}")
     return _JUDGES[command.verb](command, model)
+
+
+def _is_under_way(command: Command, model: Model) -> bool:
+    """Whether it was accepted, though others came after it, such as the approvals of its own rollout."""
+    refresh = model.rollout.refresh if model.rollout else None
+    return command.verb is Verb.REFRESH and refresh is not None and refresh.id == command.caller.id
 
 
 def _waits(message: str) -> Verdict:
@@ -78,11 +85,27 @@ def _retry(command: Command, model: Model) -> Verdict:
     return _ended(model, rollout, _PROMOTED)
 
 
+def _refresh(command: Command, model: Model) -> Verdict:
+    return follow(command.rollout + 1, model)
+
+
+def follow(number: int, model: Model) -> Verdict:
+    """How the rollout of that number, or one after it, stands or ended; good only where it was promoted."""
+    rollout = model.rollout
+    ended = next((entry for entry in model.status.history if entry.id == number), None)
+    if ended is None and (rollout is None or (rollout.id or 0) < number):
+        return _waits("waiting for the rollout to begin")
+    return _ended(model, ended or rollout, _PROMOTED)
+
+
 def _undo(command: Command, model: Model) -> Verdict:
     """An undo begins a rollout of its own, whose end counts; towards the stable revision it turns the present one."""
     rollout = model.rollout
     if rollout and rollout.id == command.rollout and rollout.reason == "UserUndo":
         return _ended(model, rollout, ("Aborted", *_WENT_BACK))
+    is_withdrawn = rollout is not None and rollout.refresh is not None and not model.is_true("RolledBack")
+    if rollout and rollout.id == command.rollout and rollout.finished_at and is_withdrawn:
+        return _good("a refresh was taken back, without a rollout")
     if rollout is None or (rollout.id or 0) <= command.rollout:
         return _waits("waiting for the way back to begin")
     return _ended(model, rollout, _WENT_BACK)
@@ -106,4 +129,5 @@ _JUDGES = {
     Verb.UNDO: _undo,
     Verb.PAUSE: _pause,
     Verb.RESUME: _resume,
+    Verb.REFRESH: _refresh,
 }

@@ -9,15 +9,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import yaml
+
 from modelway.api import durations
-from modelway.cli import advice, arguments, commands, outcomes, view
+from modelway.cli import advice, arguments, commands, fleet, history, outcomes, view
 from modelway.cli.arguments import Arguments
 from modelway.cli.client import Client
-from modelway.cli.commands import Caller, Command, Verb
+from modelway.cli.commands import Caller, Command
 from modelway.cli.exits import Exit, Failure
 from modelway.cli.objects import Model
 from modelway.cli.outcomes import Verdict
 from modelway.cli.paint import Paint
+from modelway.cli.refreshing import Refreshing
 
 _PLUGIN = "kubectl-modelway"
 _PAUSE_SECONDS = 1
@@ -35,7 +38,7 @@ def run(program: str, words: list[str]) -> int:
     found = arguments.parse(program, words)
     try:
         client = Client(found.access)
-        code = _command(client, found, found.verb) if found.verb else _status(client, found)
+        code = _RUN.get(found.command, _command)(client, found)
         sys.stdout.flush()
     except Failure as failure:
         print(failure, file=sys.stderr)
@@ -72,9 +75,9 @@ def _shown(client: Client, found: Arguments) -> str:
     """One object as a page, or all of them as a table."""
     if found.name is None:
         models = [Model.parse(item) for item in client.list(everywhere=found.is_everywhere)]
-        return _json([_plain(model) for model in models]) if found.is_json else view.table(models, _paint())
+        return _json([_plain(model) for model in models]) if (found.output == "json") else view.table(models, _paint())
     model = Model.parse(client.get(found.name))
-    return _json(_plain(model)) if found.is_json else view.page(model, datetime.now(UTC), _paint())
+    return _json(_plain(model)) if (found.output == "json") else view.page(model, datetime.now(UTC), _paint())
 
 
 def _shown_again(client: Client, found: Arguments, before: str) -> str:
@@ -84,7 +87,7 @@ def _shown_again(client: Client, found: Arguments, before: str) -> str:
     except Failure as failure:
         if not before or failure.code is not Exit.UNREACHABLE:
             raise
-        return before if found.is_json else f"{failure.message}; asks again\n"
+        return before if (found.output == "json") else f"{failure.message}; asks again\n"
 
 
 def _json(value: object) -> str:
@@ -102,10 +105,45 @@ def _plain(model: Model) -> dict[str, object]:
     }
 
 
-def _command(client: Client, found: Arguments, verb: Verb) -> int:
+def _history(client: Client, found: Arguments) -> int:
+    """Rollouts and revisions, or one of either."""
     model = Model.parse(client.get(found.name or ""))
-    caller = Caller(id=secrets.token_hex(4), by=client.caller(), at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    command = commands.make(verb, model, caller, to_revision=found.to_revision)
+    if found.rollout is not None:
+        data = history.rollout(model, found.rollout, client.records(model.name, found.rollout))
+        text = history.rollout_page(model, data, _paint())
+    elif found.revision is not None:
+        data = history.revision(model, client.revisions(model.name), found.revision)
+        text = history.revision_page(model, data, _paint())
+    else:
+        status = model.manifest.get("status") or {}
+        data = {key: status.get(key, []) for key in ("history", "revisions")}
+        text = history.page(model, _paint(), found.output)
+    forms = {"json": lambda: _json(data), "yaml": lambda: yaml.safe_dump(data, sort_keys=False, allow_unicode=True)}
+    print(forms[found.output]() if found.output in forms else text, end="")
+    return Exit.DONE
+
+
+def _refresh(client: Client, found: Arguments) -> int:
+    """Of one object or of many; what came of it is told at the end, also where the call is broken off."""
+    by = client.caller()
+    refreshing = Refreshing(client, found, caller=lambda: _caller(by), say=lambda line: print(line, flush=True))
+    refreshing.choose()
+    try:
+        refreshing.run(_looks(None))
+    finally:
+        refreshing.leave()
+        print(fleet.table(refreshing.lines, _paint()), end="", flush=True)
+    return refreshing.code
+
+
+def _caller(by: str) -> Caller:
+    return Caller(id=secrets.token_hex(4), by=by, at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
+def _command(client: Client, found: Arguments) -> int:
+    assert found.verb is not None
+    model = Model.parse(client.get(found.name or ""))
+    command = commands.make(found.verb, model, _caller(client.caller()), to_revision=found.to_revision)
     client.annotate(model.name, command.annotation, command.value, dry_run=found.is_dry_run)
     if found.is_dry_run:
         print(f"{model.name}: would write {command.annotation}={command.value}")
@@ -149,3 +187,6 @@ def _looks(limit: timedelta | None) -> Iterator[None]:
         if end is not None and time.monotonic() >= end:
             return
         time.sleep(_PAUSE_SECONDS)
+
+
+_RUN = {"status": _status, "history": _history, "refresh": _refresh}

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from modelway.api import durations
 from modelway.api.rollout import Step
 from modelway.api.status import AnalysisStatus, Condition, Revision, RolloutStatus, TrafficShare
-from modelway.cli import advice
+from modelway.cli import advice, grid
 from modelway.cli.objects import Model
 from modelway.cli.paint import PLAIN, Paint
 
@@ -68,7 +68,7 @@ def _rollout(model: Model, now: datetime, paint: Paint) -> Iterable[str]:
         yield f"  {paint.strong('▶')} {rollout.step_state}"
     yield from _evidence(rollout.analysis, paint)
     if rollout.retry_at:
-        yield f"  next try in {_span(_moment(rollout.retry_at) - now)}"
+        yield f"  next try in {span(moment(rollout.retry_at) - now)}"
     last = rollout.last_command
     if last and last.verb and last.result:
         who = f" by {last.by}" if last.by else ""
@@ -84,10 +84,10 @@ def _listed(model: Model, rollout: RolloutStatus) -> Sequence[Step] | None:
 
 
 def _ending(rollout: RolloutStatus, now: datetime, paint: Paint) -> str:
-    started = _moment(rollout.started_at) if rollout.started_at else now
+    started = moment(rollout.started_at) if rollout.started_at else now
     if not rollout.finished_at:
-        return f"for {_span(now - started)}"
-    took = _span(_moment(rollout.finished_at) - started)
+        return f"for {span(now - started)}"
+    took = span(moment(rollout.finished_at) - started)
     outcome = rollout.outcome or "ended"
     painted = paint.good(outcome) if outcome in ("Promoted", "FastPromoted") else paint.bad(outcome)
     return f"{painted} after {took}" + (f": {rollout.reason}" if rollout.reason else "")
@@ -97,7 +97,7 @@ def _steps(steps: Sequence[Step], rollout: RolloutStatus, now: datetime, paint: 
     current = rollout.step_index or 0
     width = max((len(step.name or "") for step in steps), default=0)
     for index, step in enumerate(steps):
-        line = f"{index + 1} {step.name or '':<{width}} {step.weight:>3} %  {_wish(step)}".rstrip()
+        line = f"{index + 1} {step_text(step, width)}"
         if index < current:
             yield paint.faint(f"  ✔ {line}")
         elif index == current:
@@ -126,6 +126,11 @@ def _evidence(analysis: AnalysisStatus | None, paint: Paint) -> Iterable[str]:
 _VERDICTS = {"Pass": ("✔", Paint.good), "Fail": ("✘", Paint.bad)}
 
 
+def step_text(step: Step, width: int = 0) -> str:
+    """Name, weight and what a step waits for; the name is `width` characters wide."""
+    return f"{step.name or '':<{width}} {step.weight:>3} %  {_wish(step)}".rstrip()
+
+
 def _wish(step: Step) -> str:
     parts = [f"hold {durations.format(step.hold)}"] if step.hold else []
     return ", ".join(parts + (["approval"] if step.approval else []))
@@ -136,10 +141,10 @@ def _place(step: Step, rollout: RolloutStatus, now: datetime) -> str:
     state = rollout.step_state or "waiting"
     if state != "Holding" or not rollout.hold_started_at:
         return state
-    end = now if not rollout.pause_started_at else _moment(rollout.pause_started_at)
-    left = step.hold - (end - _moment(rollout.hold_started_at))
+    end = now if not rollout.pause_started_at else moment(rollout.pause_started_at)
+    left = step.hold - (end - moment(rollout.hold_started_at))
     if left > timedelta(0):
-        return f"{state}, {_span(left)} left"
+        return f"{state}, {span(left)} left"
     return f"{state}, waits for approval" if step.approval else state
 
 
@@ -230,11 +235,12 @@ def _next(model: Model, paint: Paint) -> Iterable[str]:
         yield f"{paint.strong('Next')}  {step}"
 
 
-def _moment(text: str | datetime) -> datetime:
+def moment(text: str | datetime) -> datetime:
+    """A time of the status."""
     return text if isinstance(text, datetime) else datetime.fromisoformat(text)
 
 
-def _span(span: timedelta) -> str:
+def span(span: timedelta) -> str:
     """Whole seconds; never below zero, clocks differ."""
     return durations.format(max(timedelta(0), timedelta(seconds=int(span.total_seconds()))))
 
@@ -244,10 +250,7 @@ def table(models: Sequence[Model], paint: Paint = PLAIN) -> str:
     if not models:
         return "No ModelDeployments found.\n"
     head = ("NAMESPACE", "NAME", "PHASE", "REVISION", "WEIGHT", "MESSAGE")
-    rows = [head, *(_row(model) for model in models)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join([paint.strong(lines[0]), *lines[1:]]) + "\n"
+    return "\n".join(grid.lines(head, [_row(model) for model in models], paint)) + "\n"
 
 
 def _row(model: Model) -> tuple[str, str, str, str, str, str]:
