@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import kubernetes
 import pytest
 import yaml
 
@@ -348,3 +349,109 @@ def test_a_restart_with_fifty_models_writes_nothing_but_the_lease(
     until(lambda: again.metric('modelway_sweeps_total{kind="Pod"}') >= 1, "the first sweep is over")
     assert again.stop() == 0
     assert writes(plane.audit_log, since) == []
+
+
+DIGEST = "sha256:" + 64 * "a"
+"""Of the bytes that every model's first pod fetches."""
+
+
+class Hands:
+    """Controller manager and kubelet in one: pods for each Deployment, ready unless their image is broken."""
+
+    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+        session = kubernetes.config.new_client_from_config(str(kubeconfig))
+        self._apps, self._core = kubernetes.client.AppsV1Api(session), kubernetes.client.CoreV1Api(session)
+        self._namespace = namespace
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._ending.wait(0.2):
+            deployments = self._apps.list_namespaced_deployment(self._namespace).items
+            present = {pod.metadata.name for pod in self._core.list_namespaced_pod(self._namespace).items}
+            wanted = {
+                f"{item.metadata.name}-{number}": item for item in deployments for number in range(item.spec.replicas)
+            }
+            for name in present - wanted.keys():
+                self._core.delete_namespaced_pod(name, self._namespace, grace_period_seconds=0)
+            for name in wanted.keys() - present:
+                self._begin(name, wanted[name])
+
+    def _begin(self, name: str, deployment: Any) -> None:
+        template = deployment.spec.template
+        metadata = {"name": name, "labels": template.metadata.labels}
+        self._core.create_namespaced_pod(self._namespace, {"metadata": metadata, "spec": template.spec})
+        is_broken = "broken" in template.spec.containers[0].image
+        failure = {"exitCode": 1, "reason": "Error", "message": json.dumps({"reason": "ModelLoadFailed"})}
+        fetched = {"exitCode": 0, "reason": "Completed", "message": json.dumps({"digest": DIGEST, "bytes": 1})}
+        image = {"image": "i", "imageID": "i@sha256:1", "restartCount": 0, "ready": True}
+        model = {"state": {"running": {}}, "started": True}
+        if is_broken:
+            model = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": failure}}
+        status = {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": str(not is_broken)}],
+            "initContainerStatuses": [image | {"name": "fetch", "state": {"terminated": fetched}}],
+            "containerStatuses": [image | {"name": "model", "ready": not is_broken} | model],
+        }
+        self._core.patch_namespaced_pod_status(name, self._namespace, {"status": status})
+
+
+@pytest.fixture
+def hands(plane: control_plane.Running, namespace: str) -> Iterator[Hands]:
+    hands = Hands(plane.kubeconfig, namespace)
+    yield hands
+    hands.end()
+
+
+@pytest.mark.usefixtures("hands")
+def test_a_fleet_is_refreshed_until_one_fails_and_then_with_the_next_runtime(
+    start: Start, plane: control_plane.Running, kubectl: Kubectl, namespace: str, runtimes: Path
+) -> None:
+    operator = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    fleet = ("a", "b", "c")
+
+    def command_line(*words: str) -> tuple[int, list[str]]:
+        program = [sys.executable, "-m", "modelway.cli", *words, "-n", namespace, "--kubeconfig", str(plane.kubeconfig)]
+        ended = subprocess.run(program, capture_output=True, text=True, check=False)
+        return ended.returncode, (ended.stdout + ended.stderr).splitlines()
+
+    def renew(image: str) -> None:
+        template = {"spec": {"containers": [{"name": "model", "image": image}]}}
+        patch = json.dumps({"spec": {"template": template}})
+        kubectl("patch", "clustermodelruntime", "of-a-test", "--type=merge", "--patch", patch)
+        until(lambda: all(status(name)["runtime"]["outdated"] for name in fleet), "they know of it")
+
+    def status(name: str) -> Manifest:
+        found: Manifest = read(kubectl, namespace, "mdep", name).get("status") or {}
+        return found
+
+    rollout = {"settle": "0s", "drain": "0s"}
+    for name in fleet:
+        kubectl("apply", "-n", namespace, "-f", "-", stdin=model(name, rollout=rollout))
+    until(lambda: all(status(name).get("phase") == "Healthy" for name in fleet), "they serve")
+    renew("example.com/broken")
+    code, said = command_line("refresh", "--all", "--max-parallel", "1", "--wait")
+    assert (code, said[-1]) == (1, "1 failed, 2 not tried; the same command goes on with the rest"), said
+    assert status("a")["stableRevision"]["number"] == 1
+    assert status("a")["lastFailedRevision"]["reason"] == "ModelLoadFailed"
+    renew("example.com/next")
+    code, said = command_line("refresh", "--all", "--max-parallel", "2", "--wait")
+    assert (code, said[-1]) == (0, "3 refreshed"), said
+    assert [status(name)["runtime"]["image"] for name in fleet] == ["example.com/next"] * 3
+    assert [status(name)["revisions"][-1]["model"]["digest"] for name in fleet] == [DIGEST] * 3
+    assert command_line("refresh", "--all") == (0, ["3 up to date"])
+    assert operator.metric('modelway_rollouts_total{outcome="Promoted",reason=""}') == 6
+    assert operator.metric('modelway_rollouts_total{outcome="Failed",reason="ModelLoadFailed"}') == 1
+    by = [line["by"] for line in status("a")["history"]]
+    assert by[0] == "kubectl-client-side-apply (field manager)"
+    assert by[1] == by[2]
+    assert by[1].endswith(" (claimed)")
+    code, said = command_line("history", "a", "--rollout", "2")
+    assert (code, said[0]) == (0, f"Rollout 2 of a in {namespace}  Failed")
+    assert operator.stop() == 0
