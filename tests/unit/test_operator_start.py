@@ -28,6 +28,20 @@ def test_settings_come_from_the_environment() -> None:
     assert settings.runtime_image == ""
 
 
+HOSTS = ["prometheus", "prometheus.monitoring.svc", "*.ml.svc", "10.0.0.7", "::1", "fd00::7", "2001:db8::"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_that_analyses_may_ask_is_a_name_an_address_or_a_suffix(host: str) -> None:
+    assert Settings.from_environment({"MODELWAY_ANALYSIS_HOSTS": host}).analysis_hosts == (host,)
+
+
+@pytest.mark.parametrize("host", ["http://a", "a/b", "*", "*.", "a.*", "A.svc", "a_b", "a@b"])
+def test_anything_else_is_refused_where_hosts_are_listed(host: str) -> None:
+    with pytest.raises(ValidationError, match="analysis_hosts"):
+        Settings.from_environment({"MODELWAY_ANALYSIS_HOSTS": host})
+
+
 def test_a_wrong_setting_is_named() -> None:
     with pytest.raises(ValidationError, match="workers"):
         Settings.from_environment({"MODELWAY_WORKERS": "none"})

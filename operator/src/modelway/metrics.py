@@ -9,6 +9,7 @@ from modelway import __version__
 _API_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _ROLLBACK_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 900)
 _ROLLOUT_SECONDS = (15, 30, 60, 120, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 86400, 3 * 86400)
+_ANALYSIS_SECONDS = (0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RECONCILE_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60)
 
 
@@ -38,6 +39,11 @@ class Metrics:
         )
         self.commands = counter("commands", "Commands that were answered", "verb", "result")
         self.drift_repaired = counter("drift_repaired", "Objects put right that somebody else had changed", "kind")
+        self.analysis_reads = counter("analysis_reads", "Figures asked for by analyses", "provider", "result")
+        self.analysis_seconds = histogram("analysis_read_seconds", "Their duration", _ANALYSIS_SECONDS, "provider")
+        self.analysis_provider_errors = counter(
+            "analysis_provider_errors", "Metrics that a provider gave no answer for", "provider"
+        )
         build = gauge("build_info", "Always 1", "version", "python")
         build.labels(__version__, platform.python_version()).set(1)
 

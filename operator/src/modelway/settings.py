@@ -3,14 +3,17 @@
 import os
 import socket
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 PREFIX = "MODELWAY_"
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE = "modelway-system"
+
+AnalysisHost = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9]([a-z0-9.:-]*[a-z0-9])?$|^[0-9a-f:]+$")]
 
 
 def _split(value: Any) -> Any:
@@ -48,6 +51,10 @@ class Settings(BaseModel):
     """ModelDeployments that are worked on at the same time."""
     http_port: int = Field(default=8080, ge=0, le=65535)
     """Port of /healthz, /readyz and /metrics."""
+    analysis_hosts: Annotated[tuple[AnalysisHost, ...], BeforeValidator(_split)] = ()
+    """Hosts that analyses may ask: names, addresses, or `*.ml.svc` for all below it; none means all."""
+    analysis_local_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_split)] = ()
+    """Networks such as 127.0.0.0/8 that analyses may ask although they are loopback, link-local or cloud metadata."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     default_runtimes: Path | None = None

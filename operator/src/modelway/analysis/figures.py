@@ -108,6 +108,8 @@ class Answer:
     """`Pass`, `Fail` or `Inconclusive`, where the answer is a verdict itself."""
     problem: str = ""
     """Why there is no answer: the provider could not be reached, refused, or said something else."""
+    note: str = ""
+    """What a person should know of the answer, such as the names of the alerts that fire."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,208 @@
+"""What the processes of both revisions, and the comparator between them, have counted."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from modelway.analysis.figures import Pairs, Reading, Sums
+from modelway.analysis.inquiry import Target
+from modelway.providers.calls import Call, Caller
+from modelway.providers.failures import NoAnswer
+
+SECONDS = 2.0
+MOST_PER_REVISION = 40
+AT_ONCE = 16
+"""Pods that one inquiry has open at a time."""
+AT_ONCE_IN_ALL = 256
+MOST_BYTES = 64 * 1024
+"""Of a model pod: five hundred buckets take 10 KiB."""
+MOST_COMPARATOR_BYTES = 1024 * 1024
+MOST_EXAMPLES = 20
+MOST_EXAMPLE_LETTERS = 1024
+
+NO_PAIR: Mapping[str, str] = MappingProxyType({})
+
+FIGURES, STATE = "/internal/figures", "/internal/state"
+
+State = Literal["Loading", "Warming", "Validating", "Ready", "Draining"]
+_STARTING = ("Loading", "Warming", "Validating")
+
+_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Seconds = Annotated[float, Field(ge=0, le=1e10)]
+_Id = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+_Value = str | int | float | bool | None
+_Bucket = Annotated[str, StringConstraints(pattern=re.compile("^[0-9]{1,4}$"))]
+
+
+class _Answer(BaseModel):
+    """JSON types are not bent: a count is an integer, never `true`, `1.0` or `"1"`. Later versions may say more."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class _Figures(_Answer):
+    """Of a model pod."""
+
+    revision: _Id
+    run: _Id
+    uptime_seconds: _Seconds = Field(alias="uptimeSeconds")
+    state: State
+    requests: _Count
+    errors: _Count
+    latency: Annotated[dict[_Bucket, _Count], Field(max_length=1000)]
+
+
+class _State(_Answer):
+    """Of a model pod that has counted nothing yet, or never counts."""
+
+    revision: str
+    state: State
+
+
+class _Comparison(_Answer):
+    """Of the comparator."""
+
+    run: _Id
+    uptime_seconds: _Seconds = Field(alias="uptimeSeconds")
+    pairs: _Count
+    disagreements: _Count
+    baseline_pairs: _Count = Field(alias="baselinePairs")
+    baseline_disagreements: _Count = Field(alias="baselineDisagreements")
+    candidate_failures: _Count = Field(alias="candidateFailures")
+    stable: str = ""
+    candidate: str = ""
+    examples: Annotated[tuple[dict[str, _Value], ...], Field(strict=False)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was read of all targets."""
+
+    readings: tuple[Reading, ...]
+    silent: tuple[str, ...]
+
+
+class Pods:
+    """Reads pods, each for itself: one that is silent changes nothing about the others."""
+
+    def __init__(self, caller: Caller, *, seconds: float = SECONDS) -> None:
+        self._caller = caller
+        self._seconds = seconds
+        self._all = asyncio.Semaphore(AT_ONCE_IN_ALL)
+
+    async def read(self, targets: Sequence[Target], pair: Mapping[str, str] = NO_PAIR) -> Heard:
+        """Every target's reading, for at most 40 pods of each revision; those without a usable one by name.
+
+        `pair`: the hashes of `stable` and `candidate`, which a comparator must have compared.
+        """
+        chosen, turns = tuple(_chosen(targets)), asyncio.Semaphore(AT_ONCE)
+        found = await asyncio.gather(*(self._read(target, pair, turns) for target in chosen))
+        return Heard(
+            readings=tuple(reading for reading in found if reading),
+            silent=tuple(target.pod for target, reading in zip(chosen, found, strict=True) if reading is None),
+        )
+
+    async def _read(self, target: Target, pair: Mapping[str, str], turns: asyncio.Semaphore) -> Reading | None:
+        async with turns, self._all:
+            try:
+                return await self._figures(target) if target.revision else await self._comparison(target, pair)
+            except (NoAnswer, ValidationError):
+                return None
+
+    async def _comparison(self, target: Target, pair: Mapping[str, str]) -> Reading:
+        reply = await self._caller.ask(self._call(target, FIGURES, MOST_COMPARATOR_BYTES))
+        if not reply.is_ok:
+            raise NoAnswer(str(reply.status))
+        return _compared(target, pair, _Comparison.model_validate_json(reply.content))
+
+    async def _figures(self, target: Target) -> Reading:
+        reply = await self._caller.ask(self._call(target, FIGURES, MOST_BYTES))
+        if reply.status == 404:
+            reply = await self._caller.ask(self._call(target, STATE, MOST_BYTES))
+            return _state(target, reply.content, (*_STARTING, "Ready", "Draining"))
+        if not reply.is_ok:
+            raise NoAnswer(str(reply.status))
+        try:
+            return _counted(target, _Figures.model_validate_json(reply.content))
+        except ValidationError:
+            return _state(target, reply.content, _STARTING)
+
+    def _call(self, target: Target, path: str, most_bytes: int) -> Call:
+        return Call(url=f"http://{target.address}{path}", seconds=self._seconds, most_bytes=most_bytes)
+
+
+def _chosen(targets: Sequence[Target]) -> Iterable[Target]:
+    """The first pods of each revision by name, so that the same ones are read each time."""
+    ordered = sorted(targets, key=lambda target: (target.revision, target.pod))
+    for _, pods in groupby(ordered, key=lambda target: target.revision):
+        yield from list(pods)[:MOST_PER_REVISION]
+
+
+def _counted(target: Target, figures: _Figures) -> Reading:
+    _require_revision(target, figures.revision)
+    sums = Sums(
+        requests=figures.requests,
+        errors=figures.errors,
+        latency={int(bucket): count for bucket, count in figures.latency.items() if count},
+    )
+    if max(sums.errors, sums.answered) > sums.requests:
+        raise NoAnswer("More errors or answers than requests")
+    return Reading(
+        pod=target.pod,
+        run=figures.run,
+        revision=target.revision,
+        state=figures.state,
+        uptime_seconds=figures.uptime_seconds,
+        sums=sums,
+    )
+
+
+def _state(target: Target, content: bytes, known: Sequence[str]) -> Reading:
+    """A reading that says the state only: it has no run, and nothing is counted."""
+    said = _State.model_validate_json(content)
+    if said.state not in known:
+        raise NoAnswer("Ready, and without figures")
+    _require_revision(target, said.revision)
+    return Reading(pod=target.pod, run="", revision=target.revision, state=said.state)
+
+
+def _require_revision(target: Target, said: str) -> None:
+    """A pod says the hash. An address may be another pod's by now, whose figures would be taken for this one's."""
+    if said not in (target.revision, target.revision.rpartition("-")[2]):
+        raise NoAnswer("Another revision answers there")
+
+
+def _compared(target: Target, pair: Mapping[str, str], found: _Comparison) -> Reading:
+    for said, wanted in ((found.stable, pair.get("stable")), (found.candidate, pair.get("candidate"))):
+        if said and wanted and said != wanted:
+            raise NoAnswer("Other revisions were compared")
+    pairs = Pairs(
+        pairs=found.pairs,
+        disagreements=found.disagreements,
+        baseline_pairs=found.baseline_pairs,
+        baseline_disagreements=found.baseline_disagreements,
+        candidate_failures=found.candidate_failures,
+    )
+    if pairs.disagreements > pairs.pairs or pairs.baseline_disagreements > pairs.baseline_pairs:
+        raise NoAnswer("More disagreements than pairs")
+    return Reading(
+        pod=target.pod,
+        run=found.run,
+        revision="",
+        uptime_seconds=found.uptime_seconds,
+        pairs=pairs,
+        examples=tuple(_cut(example) for example in found.examples[:MOST_EXAMPLES]),
+    )
+
+
+def _cut(example: dict[str, _Value]) -> dict[str, str]:
+    """Values as text, numbers as JSON writes them."""
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in example.items()}
+    return {name[:MOST_EXAMPLE_LETTERS]: text[:MOST_EXAMPLE_LETTERS] for name, text in texts.items()}
