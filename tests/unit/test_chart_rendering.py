@@ -1,6 +1,7 @@
 """What the chart renders: CRDs, operator, rights, default runtimes; and what its schema refuses."""
 
 import itertools
+import json
 import re
 import shutil
 import subprocess
@@ -175,6 +176,14 @@ def test_named_namespaces_get_a_role_each_and_the_cluster_role_shrinks(helm: Pat
     assert _environment(manifests)["MODELWAY_NAMESPACES"] == "payments,search"
 
 
+def test_whom_analyses_may_ask_reaches_the_operator(helm: Path) -> None:
+    analysis = {"hosts": ["*.ml.svc", "prometheus.monitoring.svc"], "localNetworks": ["127.0.0.0/8", "::1/128"]}
+    settings = Settings.from_environment(_environment(_render(helm, f"analysis={json.dumps(analysis)}")))
+    assert settings.analysis_hosts == ("*.ml.svc", "prometheus.monitoring.svc")
+    assert [str(network) for network in settings.analysis_local_networks] == analysis["localNetworks"]
+    assert Settings.from_environment(_environment(_render(helm))).analysis_hosts == ()
+
+
 def test_without_the_gateway_there_is_no_right_on_routes(helm: Path) -> None:
     manifests = _render(helm, 'gateway={"enabled": false}')
     assert not _verbs(manifests, "httproutes")
@@ -217,6 +226,8 @@ def test_without_default_runtimes_nothing_is_mounted(helm: Path) -> None:
         pytest.param('image={"tags": "1"}', "tags", id="a typo further in"),
         pytest.param("replicas=3", "replicas", id="more replicas than can help"),
         pytest.param('image={"digest": "latest"}', "digest", id="a digest that is none"),
+        pytest.param('analysis={"hosts": ["http://prometheus"]}', "analysis", id="a URL in place of a host"),
+        pytest.param('analysis={"localNetworks": ["localhost"]}', "analysis", id="a name in place of a network"),
         pytest.param('logLevel="LOUD"', "logLevel", id="an unknown level"),
         pytest.param('namespaces=["Payments"]', "namespaces", id="a namespace that cannot exist"),
         pytest.param('podLabels={"app.kubernetes.io/name": "x"}', "app.kubernetes.io/name", id="a label that selects"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelway import kinds, names
+from modelway.analysis.figures import Readings
 from modelway.cluster.snapshot import Snapshot
 from modelway.kinds import Kind, Manifest
 from modelway.observe import observe
@@ -33,20 +34,32 @@ def owner(**metadata: Any) -> Manifest:
     return {"metadata": found | metadata, "spec": {"model": {"uri": "s3://models/fraud", "format": "onnx"}}}
 
 
-def seen(children: dict[Kind, list[Manifest]], model: Manifest | None = None, *runtimes: Manifest) -> Observed:
+def seen(
+    children: dict[Kind, list[Manifest]],
+    model: Manifest | None = None,
+    *runtimes: Manifest,
+    readings: Readings | None = None,
+) -> Observed:
     """What is made of these objects."""
     snapshot = Snapshot(
         owner=model or owner(),
         children={kind: tuple(items) for kind, items in children.items()},
         runtimes=runtimes,
     )
-    return observe(snapshot, now=NOW, epoch=1, features=Features(gateway=True, runtime_image=""))
+    features = Features(gateway=True, runtime_image="")
+    return observe(snapshot, now=NOW, epoch=1, features=features, readings=readings)
 
 
 def test_time_is_in_whole_seconds() -> None:
     found = seen({})
     assert found.now == NOW.replace(microsecond=0)
     assert timedelta(0) < found.rounded_up - NOW < timedelta(seconds=1)
+
+
+def test_figures_that_were_read_are_observed_as_they_came() -> None:
+    readings = Readings(inquiry="3/half/1", at=NOW)
+    assert seen({}, readings=readings).readings is readings
+    assert seen({}).readings is None
 
 
 SERVICE: Manifest = {"spec": {"selector": OURS}}

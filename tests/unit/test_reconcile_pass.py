@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 
 from modelway import kinds, names
+from modelway.analysis.figures import Readings
+from modelway.analysis.inquiry import Inquiry
 from modelway.api import ModelDeploymentSpec, reasons
 from modelway.cluster.api import ApiError, Conflict, Forbidden, Invalid, Unreachable
 from modelway.cluster.cache import Cache
+from modelway.cluster.snapshot import Key
 from modelway.kinds import Kind, Manifest
 from modelway.reconcile import Reconciler
 from modelway.resources import revision
@@ -22,6 +25,19 @@ KEY = (models.NAMESPACE, "fraud")
 IDENTITY = revision.identity(revision.source(ModelDeploymentSpec.model_validate(models.spec())))
 NAME = names.revision("fraud", IDENTITY)
 OURS = {names.MODEL_LABEL: "fraud", names.MANAGED_BY_LABEL: "modelway", names.REVISION_LABEL: IDENTITY}
+
+
+class Desk:
+    """Keeps what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Key, Inquiry | None]] = []
+
+    def ask(self, key: Key, inquiry: Inquiry | None) -> None:
+        self.asked.append((key, inquiry))
+
+    def readings(self, key: Key) -> Readings | None:
+        return None
 
 
 class Place:
@@ -42,7 +58,9 @@ class Place:
             for manifest in self.store.all(kind):
                 self.cache.store(kind, manifest)
         recorder = Recorder(self.said.append)
+        self.desk = Desk()
         self.reconciler = Reconciler(
+            asker=self.desk,
             api=self.server,
             cache=self.cache,
             clock=self.clock,
@@ -223,6 +241,13 @@ async def test_a_model_that_is_gone_or_going_is_left_alone() -> None:
     )
     await place.reconcile()
     assert place.server.writes == []
+    assert place.desk.asked == [((models.NAMESPACE, "other"), None), (KEY, None)]
+
+
+async def test_each_pass_says_what_to_read_from_now_on() -> None:
+    place = Place()
+    await place.reconcile(2)
+    assert place.desk.asked == [(KEY, None)] * 2
 
 
 UNFIT: list[Any] = [

@@ -6,6 +6,8 @@ from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import aiohttp
+
 from modelway.cluster import defaults, gateway, health
 from modelway.cluster.api import ApiError, Fenced, Superseded
 from modelway.cluster.cache import Cache
@@ -13,6 +15,7 @@ from modelway.cluster.client import Client
 from modelway.cluster.discovery import GatewayApi
 from modelway.cluster.events import Recorder
 from modelway.cluster.intake import Intake
+from modelway.cluster.jitter import spread
 from modelway.cluster.lease import Election
 from modelway.cluster.preflight import Cluster, Preflight
 from modelway.cluster.queue import WorkQueue
@@ -25,6 +28,12 @@ from modelway.cluster.watched import watched
 from modelway.cluster.workers import Workers
 from modelway.handlers import Watch
 from modelway.metrics import Metrics
+from modelway.providers import calls
+from modelway.providers.calls import Caller
+from modelway.providers.inquirer import Inquirer, SystemClock
+from modelway.providers.pods import Pods
+from modelway.providers.reach import Reach
+from modelway.providers.reader import Reader
 from modelway.reconcile import Reconciler
 from modelway.server import Server
 from modelway.settings import Settings
@@ -36,6 +45,8 @@ EVENTS_SECONDS = 2.0
 KOPF_SECONDS = 8.0
 """These and the lease's release fit into a termination grace period of 30 s."""
 PAUSE_SECONDS = 5.0
+INTERVAL_JITTER = 0.1
+"""Share by which the intervals of analyses vary."""
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +56,8 @@ async def run(settings: Settings) -> int:
     stop, metrics = Stop(), Metrics()
     stop.listen()
     connection = await Connection.open(kubeconfig=settings.kubeconfig, context=settings.context)
-    async with connection.session() as session:
+    reach = Reach(settings.analysis_local_networks)
+    async with connection.session() as session, calls.session(reach) as providers:
         transport = Transport(session, connection.server, metrics=metrics)
         client = Client(transport)
         preflight = Preflight(client, settings)
@@ -61,6 +73,7 @@ async def run(settings: Settings) -> int:
                 cluster,
                 connection=connection,
                 client=client,
+                providers=providers,
                 metrics=metrics,
                 stop=stop,
             )
@@ -82,6 +95,7 @@ class Process:
         *,
         connection: Connection,
         client: Client,
+        providers: aiohttp.ClientSession,
         metrics: Metrics,
         stop: Stop,
     ) -> None:
@@ -111,6 +125,13 @@ class Process:
             relisted=self._sync.request,
             streaming=cluster.can_stream_lists,
         )
+        self._inquirer = Inquirer(
+            Reader(Pods(Caller(providers)), Caller(providers, settings.analysis_hosts), metrics),
+            wake=self._queue.add,
+            clock=SystemClock(),
+            spread=lambda seconds: spread(seconds, INTERVAL_JITTER),
+            may_ask=self.election.fence,
+        )
         self._reconciler = Reconciler(
             api=client,
             cache=self._cache,
@@ -119,6 +140,7 @@ class Process:
             route_fields=cluster.gateway_api.rule_fields,
             events=self._recorder,
             counters=Tally(metrics),
+            asker=self._inquirer,
         )
         self._workers = Workers(
             self._queue,
@@ -208,6 +230,7 @@ class Process:
         self._workers.close()
         await asyncio.wait((working,), timeout=DRAIN_SECONDS)
         await cancelled(working)
+        await self._inquirer.stop()
         try:
             async with asyncio.timeout(EVENTS_SECONDS):
                 await self._recorder.drain()
