@@ -330,3 +330,16 @@ async def test_58_a_name_server_that_hangs_holds_up_nobody_else(
         for task in hanging:
             task.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_58_so_many_name_servers_that_hang_at_once_are_refused_and_not_waited_for(
+    silent_name_server: tuple[Lookup, threading.Event],
+) -> None:
+    lookup, is_over = silent_name_server
+    hanging = [asyncio.create_task(lookup.resolve("hangs.example.com", 80)) for _ in range(64)]
+    await asyncio.sleep(0)
+    with pytest.raises(OSError, match="too many names"):
+        await lookup.resolve("answers.example.com", 80)
+    is_over.set()
+    assert [len(found) for found in await asyncio.gather(*hanging)] == [1] * 64
+    assert await lookup.resolve("answers.example.com", 80)
