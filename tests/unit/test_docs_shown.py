@@ -23,6 +23,8 @@ from modelway.cluster.queue import WorkQueue
 from modelway.cluster.scrape import CacheCollector, QueueCollector
 from modelway.kinds import Manifest
 from modelway.metrics import Metrics
+from modelway_runtime.compare.backlog import Backlog
+from modelway_runtime.compare.tally import Pair, Tally
 from modelway_runtime.server.metrics import Metrics as RuntimeMetrics
 from simulation.oracle import CHECKS
 from simulation.scripts import Script
@@ -165,7 +167,8 @@ def _table(text: str) -> Iterator[str]:
 def _metrics(program: str) -> Iterator[str]:
     """Rows of the table of metrics: those that a scrape shows, of our own prefix."""
     yield "\n| metric | labels | is |\n|---|---|---|\n"
-    for name, kind, labels, text in sorted(_of_operator() if program == "operator" else _of_runtime()):
+    of_program = {"operator": _of_operator, "runtime": _of_runtime, "comparator": _of_comparator}[program]
+    for name, kind, labels, text in sorted(of_program()):
         shown = ", ".join(f"`{label}`" for label in labels)
         yield f"| `{name}{'_total' if kind == 'counter' else ''}` | {shown} | {text} |\n"
     yield "\n"
@@ -181,6 +184,11 @@ def _of_operator() -> Iterator[Row]:
 
 def _of_runtime() -> Iterator[Row]:
     return _families(RuntimeMetrics("", "").collect())
+
+
+def _of_comparator() -> Iterator[Row]:
+    backlog = Backlog(requests=1, size=1, per_second=1, now=0.0)
+    return _families(Tally(Pair(stable="", candidate=""), backlog, is_redacted=False).collect())
 
 
 def _families(families: Iterable[Any]) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""The command line: `modelway-runtime fetch | serve | digest`."""
+"""The command line: `modelway-runtime fetch | serve | compare | digest`."""
 
 import argparse
 import importlib
@@ -16,6 +16,7 @@ from modelway_runtime.termination import Outcome
 _COMMANDS = {
     "fetch": "modelway_runtime.fetch.command",
     "serve": "modelway_runtime.server.command",
+    "compare": "modelway_runtime.compare.command",
     "digest": "modelway_runtime.digests",
 }
 
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="serve a model", description=_SERVE))
     _add_fetch(commands.add_parser("fetch", help="bring a model from a store", description=_FETCH))
+    _add_compare(commands.add_parser("compare", help="compare two revisions' answers", description=_COMPARE))
     digest = commands.add_parser("digest", help="print the digest of a file or folder", description=_DIGEST)
     digest.add_argument("MODELWAY_PATH", metavar="PATH", help="file or folder")
     return root
@@ -38,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 _SERVE = "Loads, warms and checks a model, then serves it until SIGTERM. Without PATH it serves what `fetch` brought."
 _FETCH = "Brings a model from s3://, http(s)://, pvc:// or a local path and checks its digest."
+_COMPARE = "Takes requests that a gateway mirrors, asks two revisions and counts where their answers disagree."
 _DIGEST = "Prints the digest to pin as spec.model.digest."
 
 
@@ -73,6 +76,27 @@ def _add_fetch(fetch: argparse.ArgumentParser) -> None:
     _flag(fetch, "--to", "MODELWAY_MODEL_PATH", "folder to write to (default /models)")
     _flag(fetch, "--max-model-bytes", "MODELWAY_MAX_MODEL_BYTES", "largest model (default 16Gi)")
     _flag(fetch, "--retry", "MODELWAY_FETCH_RETRY", "how long to try without progress (default 45s)")
+
+
+def _add_compare(compare: argparse.ArgumentParser) -> None:
+    _flag(compare, "--stable", "MODELWAY_STABLE_URL", "base URL of the stable revision")
+    _flag(compare, "--candidate", "MODELWAY_CANDIDATE_URL", "base URL of the candidate")
+    _flag(compare, "--stable-revision", "MODELWAY_STABLE_REVISION", "hash of the stable revision")
+    _flag(compare, "--candidate-revision", "MODELWAY_CANDIDATE_REVISION", "hash of the candidate")
+    _flag(compare, "--tolerance-absolute", "MODELWAY_TOLERANCE_ABSOLUTE", "how far numbers may differ (default 1e-5)")
+    _flag(compare, "--tolerance-relative", "MODELWAY_TOLERANCE_RELATIVE", "the same of stable's number (default 1e-3)")
+    _flag(compare, "--baseline-percent", "MODELWAY_BASELINE_PERCENT", "share that stable is asked twice (default 10)")
+    _flag(compare, "--max-requests-per-second", "MODELWAY_MAX_REQUESTS_PER_SECOND", "most compared (default 20)")
+    _flag(compare, "--max-concurrent", "MODELWAY_MAX_CONCURRENT", "requests compared at the same time (default 8)")
+    _flag(compare, "--max-queue", "MODELWAY_MAX_QUEUE", "requests that may wait (default 100)")
+    _flag(compare, "--max-body-bytes", "MODELWAY_MAX_BODY_BYTES", "largest request or answer (default 4Mi)")
+    _flag(compare, "--max-held-bytes", "MODELWAY_MAX_HELD_BYTES", "largest sum of requests held (default 32Mi)")
+    _flag(compare, "--request-timeout", "MODELWAY_REQUEST_TIMEOUT", "longest time for an answer (default 10s)")
+    _flag(compare, "--redact", "MODELWAY_REDACT", "true: examples without ids and values (default false)")
+    _flag(compare, "--drain", "MODELWAY_DRAIN", "time to go on after SIGTERM (default 0s)")
+    _flag(compare, "--host", "MODELWAY_HOST", "address to listen on (default: all)")
+    _flag(compare, "--port", "MODELWAY_PORT", "port that is mirrored to (default 8000; 0 picks one)")
+    _flag(compare, "--metrics-port", "MODELWAY_METRICS_PORT", "port of /metrics (default 8002; 0 picks one)")
 
 
 def _flag(command: argparse.ArgumentParser, flag: str, variable: str, text: str) -> None:

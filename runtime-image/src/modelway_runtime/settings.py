@@ -66,12 +66,12 @@ def fetch(environ: Environ) -> FetchSettings:
     return FetchSettings(
         uri=uri,
         model_format=environ.get("MODELWAY_MODEL_FORMAT", ""),
-        pin=_parsed(environ, "MODELWAY_MODEL_DIGEST", "", digest),
-        trust=_parsed(environ, "MODELWAY_TRUST", "Safe", _trust),
+        pin=parsed(environ, "MODELWAY_MODEL_DIGEST", "", digest),
+        trust=parsed(environ, "MODELWAY_TRUST", "Safe", _trust),
         model_path=Path(environ.get("MODELWAY_MODEL_PATH") or "/models"),
         lock_path=Path(environ.get("MODELWAY_LOCK_PATH") or "/etc/modelway/lock/digest"),
-        max_bytes=_parsed(environ, "MODELWAY_MAX_MODEL_BYTES", "16Gi", units.size),
-        retry_seconds=_parsed(environ, "MODELWAY_FETCH_RETRY", "45s", units.seconds),
+        max_bytes=parsed(environ, "MODELWAY_MAX_MODEL_BYTES", "16Gi", units.size),
+        retry_seconds=parsed(environ, "MODELWAY_FETCH_RETRY", "45s", units.seconds),
     )
 
 
@@ -82,21 +82,21 @@ def serve(environ: Environ) -> ServeSettings:
         version=environ.get("MODELWAY_MODEL_VERSION", ""),
         revision=environ.get("MODELWAY_REVISION", ""),
         model_format=environ.get("MODELWAY_MODEL_FORMAT", ""),
-        trust=_parsed(environ, "MODELWAY_TRUST", "Safe", _trust),
+        trust=parsed(environ, "MODELWAY_TRUST", "Safe", _trust),
         model_path=Path(environ.get("MODELWAY_MODEL_PATH") or "/models"),
         golden_path=Path(environ.get("MODELWAY_GOLDEN_PATH") or "/etc/modelway/golden/requests.json"),
         golden_file=environ.get("MODELWAY_GOLDEN_FILE", ""),
-        drain=_parsed(environ, "MODELWAY_DRAIN", "30s", units.seconds),
-        request_timeout=_parsed(environ, "MODELWAY_REQUEST_TIMEOUT", "30s", units.seconds),
-        max_body_bytes=_parsed(environ, "MODELWAY_MAX_BODY_BYTES", "64Mi", units.size),
-        max_queue=_parsed(environ, "MODELWAY_MAX_QUEUE", "1000", _positive),
-        max_batch_size=_parsed(environ, "MODELWAY_MAX_BATCH_SIZE", "32", _positive),
-        max_delay=_parsed(environ, "MODELWAY_MAX_DELAY", "0s", units.seconds),
-        threads=_parsed(environ, "MODELWAY_THREADS", "0", _natural),
-        options=_parsed(environ, "MODELWAY_OPTIONS", "{}", _object),
+        drain=parsed(environ, "MODELWAY_DRAIN", "30s", units.seconds),
+        request_timeout=parsed(environ, "MODELWAY_REQUEST_TIMEOUT", "30s", units.seconds),
+        max_body_bytes=parsed(environ, "MODELWAY_MAX_BODY_BYTES", "64Mi", units.size),
+        max_queue=parsed(environ, "MODELWAY_MAX_QUEUE", "1000", positive),
+        max_batch_size=parsed(environ, "MODELWAY_MAX_BATCH_SIZE", "32", positive),
+        max_delay=parsed(environ, "MODELWAY_MAX_DELAY", "0s", units.seconds),
+        threads=parsed(environ, "MODELWAY_THREADS", "0", natural),
+        options=parsed(environ, "MODELWAY_OPTIONS", "{}", _object),
         host=environ.get("MODELWAY_HOST", ""),
-        port=_parsed(environ, "MODELWAY_PORT", "8000", _port),
-        metrics_port=_parsed(environ, "MODELWAY_METRICS_PORT", "8002", _port),
+        port=parsed(environ, "MODELWAY_PORT", "8000", port),
+        metrics_port=parsed(environ, "MODELWAY_METRICS_PORT", "8002", port),
     )
 
 
@@ -111,7 +111,7 @@ def digest(text: str) -> str:
     return f"sha256:{hexadecimal}"
 
 
-def _parsed(environ: Environ, name: str, default: str, parse: Callable[[str], T]) -> T:
+def parsed(environ: Environ, name: str, default: str, parse: Callable[[str], T]) -> T:
     """A setting through its parser; an empty value is the default."""
     try:
         return parse(environ.get(name) or default)
@@ -125,19 +125,22 @@ def _trust(text: str) -> str:
     return text
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """A whole number from 0 on."""
     if not text.isdigit():
         raise ValueError(f"{text!r} is not a number of at least 0")
     return int(text)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
     if not text.isdigit() or int(text) < 1:
         raise ValueError(f"{text!r} is not a number of at least 1")
     return int(text)
 
 
-def _port(text: str) -> int:
+def port(text: str) -> int:
+    """A port; 0 lets the system pick one."""
     if not text.isdigit() or int(text) > 65535:
         raise ValueError(f"{text!r} is not a port")
     return int(text)

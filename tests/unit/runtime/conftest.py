@@ -120,7 +120,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Runtime:
-    """A `modelway-runtime serve` process."""
+    """A `modelway-runtime serve` or `compare` process."""
 
     process: subprocess.Popen[str]
     termination_log: Path
@@ -207,9 +207,9 @@ def _fetched(folder: Path, model: Path) -> Path:
 
 
 @contextmanager
-def _served(place: Path, settings: Mapping[str, str]) -> Iterator[Runtime]:
+def _served(place: Path, settings: Mapping[str, str], command: str = "serve") -> Iterator[Runtime]:
     environ = _environ(place, settings)
-    process = _run(["serve"], environ)
+    process = _run([command], environ)
     runtime = Runtime(process, Path(environ["MODELWAY_TERMINATION_LOG"]))
     reader = threading.Thread(target=_read_log, args=(runtime,))
     reader.start()
@@ -248,6 +248,15 @@ def serve_fetched() -> Iterator[Start]:
     """Starts a server on such volumes."""
     with ExitStack() as stack:
         yield lambda place, **settings: stack.enter_context(_served(place, settings))
+
+
+@pytest.fixture
+def compare(tmp_path: Path) -> Iterator[Start]:
+    """Starts a comparator with settings."""
+    place = tmp_path / "comparator"
+    place.mkdir()
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(_served(place, settings, "compare"))
 
 
 def _environ(place: Path, settings: Mapping[str, str]) -> dict[str, str]:

@@ -12,12 +12,10 @@ from modelway_runtime.server.answers import CallerGone, Headers, Receive, Refuse
 from modelway_runtime.server.deadlines import Deadlines, Pending, TookTooLong
 from modelway_runtime.server.life import Phase
 from modelway_runtime.server.scheduler import QueueFull
+from modelway_runtime.server.shadow import MARK
 from modelway_runtime.server.state import Serving, State
 
 Answer = tuple[int, bytes]
-
-SHADOW = (b"modelway-shadow", b"1")
-"""The header with which a comparator marks its requests."""
 
 _READ = ("GET", "HEAD")
 
@@ -68,7 +66,7 @@ class Application:
         await answers.send(send, status, headers + extra, payload)
 
     async def _timed_infer(self, scope: Scope, receive: Receive) -> bytes:
-        if SHADOW in scope["headers"]:
+        if MARK in scope["headers"]:
             return await self._shadow_infer(scope, receive)
         started = perf_counter()
         metrics = self._metrics

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import signal
 import socket
-from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -16,8 +14,8 @@ from modelway_runtime.reasons import Reason, UsageError
 from modelway_runtime.server import greeting
 from modelway_runtime.server.app import Application
 from modelway_runtime.server.internal import InternalApplication
-from modelway_runtime.server.life import Phase
-from modelway_runtime.server.listener import Listener, bind, listener
+from modelway_runtime.server.life import Phase, stop_signal
+from modelway_runtime.server.listener import bind, listening
 from modelway_runtime.server.metrics import Metrics
 from modelway_runtime.server.preparation import prepare
 from modelway_runtime.server.state import State
@@ -59,28 +57,23 @@ def _existing(path: str) -> Path:
 async def _serve(wanted: ServeSettings, found: Manifest, sockets: tuple[socket.socket, ...], *, is_local: bool) -> None:
     """Listens from the start, so that liveness and state are answered while the model loads."""
     state = State(wanted, Metrics(wanted.name, wanted.version, request_timeout=wanted.request_timeout))
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    listeners = tuple(
-        listener(app, patience=wanted.request_timeout)
-        for app in (
-            Application(state),
-            InternalApplication(state.metrics, state=state.described, figures=state.figures),
-        )
-    )
-    running = [asyncio.ensure_future(one.serve(sockets=[bound])) for one, bound in zip(listeners, sockets, strict=True)]
-    if not is_local:
-        port, metrics_port = (bound.getsockname()[1] for bound in sockets)
-        logs.write("Listening", port=port, metricsPort=metrics_port)
+    stop = stop_signal()
+    internal = InternalApplication(state.metrics, state=state.described, figures=state.figures)
+    apps = zip((Application(state), internal), sockets, strict=True)
     try:
-        if await _prepared(state, found, stop):
-            if is_local:
-                print(greeting.text(state, *sockets), flush=True)
-            await stop.wait()
-            await _drain(state)
+        async with listening(*apps, patience=wanted.request_timeout):
+            if not is_local:
+                port, metrics_port = (bound.getsockname()[1] for bound in sockets)
+                logs.write("Listening", port=port, metricsPort=metrics_port)
+            if await _prepared(state, found, stop):
+                if is_local:
+                    print(greeting.text(state, *sockets), flush=True)
+                await stop.wait()
+                await _drain(state)
     finally:
-        await _end(state, listeners, running)
+        if state.serving is not None:
+            state.serving.scheduler.close()
+        logs.write("Ended")
 
 
 async def _prepared(state: State, found: Manifest, stop: asyncio.Event) -> bool:
@@ -101,12 +94,3 @@ async def _drain(state: State) -> None:
     state.enter(Phase.DRAINING)
     logs.write("Draining", seconds=state.settings.drain)
     await asyncio.sleep(state.settings.drain)
-
-
-async def _end(state: State, listeners: tuple[Listener, ...], running: Sequence[asyncio.Future[None]]) -> None:
-    for one in listeners:
-        one.should_exit = True
-    await asyncio.gather(*running)
-    if state.serving is not None:
-        state.serving.scheduler.close()
-    logs.write("Ended")

@@ -1,6 +1,8 @@
-"""A server's life: which start of the process this is, and its phases."""
+"""A server's life: which start of the process this is, its phases, and the signal that ends it."""
 
+import asyncio
 import secrets
+import signal
 from enum import StrEnum
 from time import monotonic
 
@@ -25,3 +27,19 @@ class Run:
     def figures(self) -> dict[str, object]:
         """The first fields of every internal call that tells counts."""
         return {"run": self._name, "uptimeSeconds": round(monotonic() - self._began, 3)}
+
+
+class Life:
+    """Where a server is in its life."""
+
+    def __init__(self, phase: Phase) -> None:
+        self.phase = phase
+        self.run = Run()
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT, from now on."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

@@ -1,8 +1,9 @@
 """A listening HTTP server: uvicorn without its signal handling, on a socket of ours."""
 
+import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 
@@ -23,8 +24,20 @@ class Listener(uvicorn.Server):
         yield
 
 
-def listener(app: object, *, patience: float) -> Listener:
-    """A server for an ASGI application; `patience` is how long requests in flight may take at the end."""
+@contextlib.asynccontextmanager
+async def listening(*bound: tuple[object, socket.socket], patience: float) -> AsyncIterator[None]:
+    """ASGI applications answer on their sockets; `patience` is how long requests in flight may take at the end."""
+    listeners = [(_listener(app, patience), one) for app, one in bound]
+    running = [asyncio.ensure_future(listener.serve(sockets=[one])) for listener, one in listeners]
+    try:
+        yield
+    finally:
+        for listener, _ in listeners:
+            listener.should_exit = True
+        await asyncio.gather(*running)
+
+
+def _listener(app: object, patience: float) -> Listener:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
         http=Connection,

@@ -2,7 +2,7 @@
 
 from modelway_runtime.protocol.codec import Codec
 from modelway_runtime.protocol.tensors import Model
-from modelway_runtime.server.life import Phase, Run
+from modelway_runtime.server.life import Life, Phase
 from modelway_runtime.server.metrics import Metrics
 from modelway_runtime.server.scheduler import Scheduler
 from modelway_runtime.settings import ServeSettings
@@ -17,14 +17,13 @@ class Serving:
         self.scheduler = scheduler
 
 
-class State:
-    """The model, where it is in its life, and which run of the container this is."""
+class State(Life):
+    """The life of a server of a model, and the model."""
 
     def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
+        super().__init__(Phase.LOADING)
         self.settings = settings
         self.metrics = metrics
-        self.run = Run()
-        self.phase = Phase.LOADING
         self.digest = ""
         self.serving: Serving | None = None  # from Ready on, to the end: requests are answered while draining, too
 
