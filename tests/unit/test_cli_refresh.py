@@ -230,9 +230,10 @@ def test_what_cannot_be_refreshed_is_named_and_does_not_stop_the_others(
     renew(world)
     world.edit("a", replicas=0)
     world.edit("b", model=models.model("v9"), rollout=models.canary({"weight": 10, "approval": "Required"}))
+    world.edit("c", rollout=ONE_STEP | {"paused": True})
     world.run_for(30)
     call = Call(kubeconfig, "--all", "--wait").run()
-    assert call.results == {"a": "skipped", "b": "busy"} | dict.fromkeys("cde", "refreshed")
+    assert call.results == {"a": "skipped", "b": "busy", "c": "busy"} | dict.fromkeys("de", "refreshed")
     assert call.message("b") == "rollout 2 is under way"
     assert call.refreshing.code is Exit.REFUSED
 

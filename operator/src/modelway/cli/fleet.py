@@ -56,6 +56,8 @@ def hindrance(model: Model) -> Line | None:
         return _line(model, Result.SKIPPED, "it is suspended")
     if runtime is None or not runtime.outdated:
         return _line(model, Result.CURRENT, "")
+    if model.spec and model.spec.rollout.paused:
+        return _line(model, Result.BUSY, "spec.rollout.paused lets no rollout begin")
     return None
 
 

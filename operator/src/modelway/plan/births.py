@@ -65,7 +65,7 @@ def wanted(observed: Observed, record: Record, parent: Parent) -> Wanted:
 
 
 _PROBES = 4
-"""Hashes that a revision may have. The second is needed once in some billion revisions."""
+"""Hashes that a revision may have; hardly one in a million million needs its second."""
 
 
 def _placed(observed: Observed, parent: Parent, source: Manifest, refresh: str) -> tuple[str, Revision | None]:
