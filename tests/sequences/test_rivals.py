@@ -190,7 +190,7 @@ def test_63_a_rollout_of_the_second_stands_still_until_the_first_goes() -> None:
     assert late(world) == set()
 
 
-def test_1_the_second_gives_no_weight_to_emptiness_while_it_stands_still() -> None:
+def test_01_the_second_gives_no_weight_to_emptiness_while_it_stands_still() -> None:
     world = frozen()
     world.oracle.expects_no_outage = False
     for pod in world.pods():

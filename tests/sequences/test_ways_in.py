@@ -43,7 +43,7 @@ def at(rollout: Manifest, step: int, state: str = "Holding", **fields: Any) -> W
 
 
 @pytest.mark.parametrize("step", [0, 1])
-def test_9_requests_that_match_go_to_the_candidate_whatever_its_weight(step: int) -> None:
+def test_09_requests_that_match_go_to_the_candidate_whatever_its_weight(step: int) -> None:
     world = at(MATCHED, step)
     assert world.answers(headers=BETA) == {"v2"}
     assert world.answers(headers={"X-Cohort": "beta", "accept": "*/*"}) == {"v2"}
@@ -149,7 +149,7 @@ def test_14_within_the_drain_of_an_abort_nobody_who_matches_gets_to_the_candidat
     serves_alone(world, "v1")
 
 
-def test_5_pods_go_only_after_the_last_rule_that_led_to_them() -> None:
+def test_05_pods_go_only_after_the_last_rule_that_led_to_them() -> None:
     """Checked at every write: here the gateway is slow to take the rule away."""
     world = at(models.canary({"weight": 0, "hold": "5m"}, candidateMatches=models.BETA), 0)
     world.gateway.is_frozen = True
@@ -343,7 +343,7 @@ FAULTS: list[Any] = [
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_9_the_ways_in_are_a_function_of_the_state(fault: Callable[[World], None]) -> None:
+def test_09_the_ways_in_are_a_function_of_the_state(fault: Callable[[World], None]) -> None:
     world = at(SHOWN, 0)
 
     def found() -> list[Any]:

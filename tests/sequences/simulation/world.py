@@ -271,6 +271,15 @@ class World:
         self.actors.append(self.gateway)
         self.crash()
 
+    def add_gateway(self, *features: str) -> None:
+        """The Gateway that models name, and a class that reports these features."""
+        reported = [{"name": feature} for feature in sorted(features)]
+        self.store.insert(
+            kinds.GATEWAY_CLASS, {"metadata": {"name": "test"}, "status": {"supportedFeatures": reported}}
+        )
+        parent = models.GATEWAY["parentRefs"][0]
+        self.store.insert(kinds.GATEWAY, {"metadata": dict(parent), "spec": {"gatewayClassName": "test"}})
+
     def say(self, text: str) -> None:
         """A line in the log about what the operator did not do."""
         self.log.append(f"{self.clock.elapsed:>6.0f}s  {text}")
