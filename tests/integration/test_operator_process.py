@@ -20,7 +20,8 @@ import kubernetes
 import pytest
 import yaml
 
-from cluster import control_plane
+from cluster import control_plane, tools, versions
+from cluster.gateway import without_descriptions
 from modelway import __version__
 from modelway.kinds import Manifest
 
@@ -455,3 +456,41 @@ def test_a_fleet_is_refreshed_until_one_fails_and_then_with_the_next_runtime(
     code, said = command_line("history", "a", "--rollout", "2")
     assert (code, said[0]) == (0, f"Rollout 2 of a in {namespace}  Failed")
     assert operator.stop() == 0
+
+
+@pytest.fixture
+def gateway_api(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
+    """The CRD of HTTPRoutes, as a file, and installed."""
+    folder = tools.module_folder("sigs.k8s.io/gateway-api", versions.GATEWAY_API) / "config" / "crd" / "standard"
+    path = tmp_path / "httproutes.yaml"
+    path.write_text(without_descriptions((folder / "gateway.networking.k8s.io_httproutes.yaml").read_text()))
+    kubectl("create", "--validate=false", "-f", str(path))
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(path))
+    yield path
+    kubectl("delete", "-f", str(path), "--ignore-not-found")
+
+
+def test_a_gateway_api_that_goes_ends_the_process_in_order_and_is_missed_by_the_next_one(
+    start: Start, kubectl: Kubectl, namespace: str, runtimes: Path, gateway_api: Path
+) -> None:
+    operator = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    routed = model("iris", traffic={"parentRefs": [{"name": "public"}]})
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=routed)
+    until(lambda: read(kubectl, namespace, "deploy")["items"], "the model has a Deployment")
+    kubectl("delete", "-f", str(gateway_api))
+    lease = until(
+        lambda: (
+            (found := read(kubectl, namespace, "lease", "modelway-operator"))["spec"]["holderIdentity"] == "" and found
+        ),
+        "the lease is free",
+    )
+    assert lease["spec"]["leaseTransitions"] == 1
+    assert any("httproutes are served no longer" in line["message"] for line in operator.lines())
+    start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+
+    def stalled() -> str:
+        conditions = read(kubectl, namespace, "mdep", "iris")["status"]["conditions"]
+        return next((item["reason"] for item in conditions if item["type"] == "Stalled"), "")
+
+    until(lambda: stalled() == "FeatureNotSupported", "the model is known to lack its gateway")
+    assert read(kubectl, namespace, "deploy")["items"]

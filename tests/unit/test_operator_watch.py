@@ -18,6 +18,7 @@ def watch() -> Watch:
         watched=watched(gateway=False),
         intake=Intake(Cache(), WorkQueue(), Metrics()),
         relisted=lambda kind: None,
+        gone=lambda kind: None,
         streaming=True,
     )
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -84,6 +85,8 @@ class Watch:
     intake: Intake
     relisted: Callable[[Kind], None]
     """Called when the watch of a kind began anew: it does not tell of deletions before that."""
+    gone: Callable[[Kind], None]
+    """Called when the API server does not know a kind any more; kopf gives up all watches then."""
     streaming: bool
     """Whether the server can begin a watch with the objects themselves."""
     logins: _Logins = field(default_factory=_Logins)
@@ -155,14 +158,16 @@ class Watch:
         )
 
     def _trace(self) -> aiohttp.TraceConfig:
-        """Sees where a watch begins anew, which kopf does not tell."""
+        """Sees where a watch begins anew, or cannot begin any more, which kopf does not tell."""
         kinds = {(paths.group(kind), kind.plural): kind for kind in self.watched.kinds}
 
         async def on_request_end(_: Any, __: Any, params: aiohttp.TraceRequestEndParams) -> None:
             url = params.url
             kind = kinds.get(("/".join(url.path.split("/")[: _depth(url.path)]), url.path.rsplit("/", 1)[-1]))
             begins = "watch" not in url.query or "sendInitialEvents" in url.query
-            if kind is not None and begins and "continue" not in url.query and params.response.status == 200:
+            if kind is not None and params.response.status == HTTPStatus.NOT_FOUND:
+                self.gone(kind)
+            elif kind is not None and begins and "continue" not in url.query and params.response.status == 200:
                 self.relisted(kind)
 
         trace = aiohttp.TraceConfig()

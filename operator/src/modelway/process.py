@@ -123,6 +123,7 @@ class Process:
             watched=scope,
             intake=self._intake,
             relisted=self._sync.request,
+            gone=lambda kind: stop.request(0, f"{kind.plural} are served no longer; a new start sees what there is"),
             streaming=cluster.can_stream_lists,
         )
         self._inquirer = Inquirer(

@@ -37,7 +37,9 @@ class Sync:
 
     async def prime(self) -> None:
         """Fill the cache before anything is decided: with half of it, every child would look missing."""
-        await asyncio.gather(*(self._prime(kind) for kind in (*self._watched.kinds, *self._watched.polled)))
+        await asyncio.gather(
+            *(self._prime(kind) for kind in self._watched.kinds), *(self._poll(kind) for kind in self._watched.polled)
+        )
         counts = {kind.name: count for kind, count in self._cache.counts().items()}
         log.info("Filled the cache", extra={"objects": counts})
 
@@ -51,9 +53,9 @@ class Sync:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._serve_requests())
             for kind in self._watched.kinds:
-                tasks.create_task(self._sweep_forever(kind, SWEEP_SECONDS))
+                tasks.create_task(self._sweep_forever(kind))
             for kind in self._watched.polled:
-                tasks.create_task(self._sweep_forever(kind, POLL_SECONDS))
+                tasks.create_task(self._poll_forever(kind))
 
     async def sweep(self, kind: Kind) -> int:
         """Compare the cache with the API server; how many objects differed."""
@@ -80,9 +82,24 @@ class Sync:
             for kind in requested:
                 await self._try_sweep(kind)
 
-    async def _sweep_forever(self, kind: Kind, seconds: float) -> None:
+    async def _poll(self, kind: Kind) -> None:
+        """Sweep a kind of others, which this cluster need not have."""
+        try:
+            await self.sweep(kind)
+        except NotFound:
+            log.debug("Kind is not served", extra={"kind": kind.name})
+
+    async def _poll_forever(self, kind: Kind) -> None:
         while True:
-            await asyncio.sleep(spread(seconds, SWEEP_JITTER))
+            await asyncio.sleep(spread(POLL_SECONDS, SWEEP_JITTER))
+            try:
+                await self._poll(kind)
+            except ApiError as failure:
+                log.warning("Poll failed: %s", failure, extra={"kind": kind.name})
+
+    async def _sweep_forever(self, kind: Kind) -> None:
+        while True:
+            await asyncio.sleep(spread(SWEEP_SECONDS, SWEEP_JITTER))
             await self._try_sweep(kind)
 
     async def _try_sweep(self, kind: Kind) -> None:
