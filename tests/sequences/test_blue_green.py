@@ -322,3 +322,69 @@ def test_61_a_preview_that_waits_is_quiet_also_after_a_restart() -> None:
     world.crash()
     world.run_for(60)
     assert len(world.server.writes) + len(world.recorder.events) == before, world.picture()
+
+
+@EITHER
+def test_66_deletion_in_the_midst_of_a_preview_leaves_nothing_behind(gateway: bool) -> None:
+    world = at((0, "Holding"), gateway=gateway)
+    world.oracle.expects_no_outage = False
+    world.delete()
+    world.run_for(60)
+    assert [kind.name for kind, _ in world.store.everything() if kind != kinds.CLUSTER_MODEL_RUNTIME] == []
+
+
+@EITHER
+def test_66_an_orphaned_preview_is_adopted_or_ended(gateway: bool) -> None:
+    world = at((0, "Holding"), gateway=gateway)
+    spec, pods = world.model()["spec"], {pod["metadata"]["uid"] for pod in world.pods()}
+    world.delete(orphan=True)
+    world.run_for(60)
+    world.apply(spec)
+    world.run_to_phase("Healthy")
+    assert {pod["metadata"]["uid"] for pod in world.pods()} >= pods
+    world.run_for(120)
+    serves_alone(world, "v2")
+    assert is_clean(world)
+
+
+@EITHER
+def test_66_a_status_that_is_lost_in_a_preview_costs_no_pod(gateway: bool) -> None:
+    world = at((0, "Holding"), gateway=gateway)
+    pods = {pod["metadata"]["uid"] for pod in world.pods()}
+    world.change(kinds.MODEL_DEPLOYMENT, "fraud", lambda item: item.pop("status"))
+    world.crash()
+    world.run_for(5)
+    assert {pod["metadata"]["uid"] for pod in world.pods()} == pods
+    assert world.status()["stableRevision"]["name"] == world.revision_of("v1")
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
+
+
+@EITHER
+def test_35_a_candidate_that_cannot_be_right_ends_its_preview_and_is_remembered(gateway: bool) -> None:
+    world = installed(PLAIN | {"blueGreen": _trial(gateway=gateway)}, gateway=gateway)
+    world.oracle.expects_no_outage = True
+    world.script("v2", load_failure="ModelLoadFailed")
+    upgrade(world, "v2")
+    world.run_to_phase("RolledBack")
+    world.run_for(60)
+    assert world.condition("RevisionFailed")["reason"] == "ModelLoadFailed"
+    serves_alone(world, "v1")
+    assert is_clean(world)
+    assert rest(world, 7200) == 0
+
+
+def test_42_a_broken_stable_hands_everything_to_the_candidate_that_is_previewed() -> None:
+    world = tried()
+    world.oracle.expects_no_outage = False
+    for pod in world.pods("v1"):
+        world.kubelet.unready.add(pod["metadata"]["uid"])
+    world.run_for(5)
+    assert world.weights() == {"v2": 100}
+    world.kubelet.unready.remove(world.pods("v1")[0]["metadata"]["uid"])
+    world.run_for(5)
+    assert world.weights() == {"v1": 50, "v2": 50}
+    world.kubelet.unready.clear()
+    world.run_for(5)
+    assert world.weights() == {"v1": 100}
+    assert (world.rollout()["stepIndex"], world.rollout()["stepState"]) == (0, "Holding")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelway import kinds
+from modelway.cluster.api import ApiError, Invalid
 from modelway.kinds import Kind, Manifest
 from simulation import models, rules
 from simulation.stories import TWO_STEPS, installed, reach, rest, serves_alone, upgrade
@@ -577,3 +578,33 @@ def test_a_gateway_api_that_comes_lets_a_model_begin() -> None:
     world.gain_gateway()
     world.run_to_phase("Healthy")
     serves_alone(world, "v1")
+
+
+def test_54_matches_that_the_gateway_api_refuses_are_found_before_a_candidate_starts() -> None:
+    world = installed(TWO_STEPS)
+    refusal = Invalid(422, "Invalid", "HTTPRoute is invalid", (("spec.rules[0].matches", "exactly one PathPrefix"),))
+
+    def refuse(verb: str, kind: Kind, name: str) -> ApiError | None:
+        is_matched = bool(world.model()["spec"]["rollout"].get("candidateMatches"))
+        return refusal if (verb, kind) == ("verify", kinds.HTTP_ROUTE) and is_matched else None
+
+    world.server.faults.rules.append(refuse)
+    upgrade(world, "v2", rollout=MATCHED)
+    world.run_for(60)
+    assert world.condition("Stalled")["reason"] == "InvalidSpec"
+    assert "spec.rules[0].matches" in world.condition("Stalled")["message"]
+    assert world.revision_of("v2") == ""
+    world.edit(rollout=TWO_STEPS)
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
+
+
+def test_41_a_spec_that_goes_back_is_followed_whatever_is_missing() -> None:
+    world = at(TWO_STEPS, 1)
+    world.edit(traffic=STICKY)
+    world.run_for(5)
+    upgrade(world, "v1")
+    world.run_until(lambda: world.weights() == {"v1": 100}, within=5)
+    world.run_for(60)
+    assert world.rollout()["outcome"] == "RolledBack"
+    assert world.condition("Stalled")["reason"] == "FeatureNotSupported"

@@ -1,6 +1,7 @@
 """Which revision the spec asks for, and what must be known before a new one is born. Pure."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -196,8 +197,21 @@ def _checked(observed: Observed, parent: Parent, manifest: Manifest) -> list[tup
     if spec.autoscaling:
         autoscaled = autoscaler.autoscaler(name, parent, identity, spec.autoscaling, 1)
         found.append((kinds.HORIZONTAL_POD_AUTOSCALER, autoscaled))
-    if observed.has_gateway and spec.traffic and observed.route is None:
-        model = spec.model.name or parent.name
-        division, fields = traffic.Division(weights={name: 100}), observed.features.route_fields
-        found.append((kinds.HTTP_ROUTE, traffic.route(parent, spec.traffic, model, division, fields=fields)))
+    if observed.has_gateway and spec.traffic:
+        found += [(kinds.HTTP_ROUTE, route) for route in _routes(observed, parent, name)]
     return found
+
+
+def _routes(observed: Observed, parent: Parent, name: str) -> Iterator[Manifest]:
+    """What the gateway will be asked for in the course of a rollout of that revision."""
+    spec = observed.spec
+    assert spec is not None
+    assert spec.traffic is not None
+    model, fields, whole = spec.model.name or parent.name, observed.features.route_fields, {name: 100}
+    matches = spec.rollout.candidate_matches
+    division = traffic.Division(weights=whole, candidate=name if matches else "", matches=matches)
+    yield traffic.route(parent, spec.traffic, model, division, fields=fields)
+    hostnames = spec.rollout.preview_hostnames
+    if hostnames:
+        shown = traffic.Division(weights=whole)
+        yield traffic.preview_route(parent, spec.traffic, model, shown, hostnames=hostnames, fields=fields)

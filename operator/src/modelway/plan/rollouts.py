@@ -89,7 +89,8 @@ def decided(scene: Scene, wanted: Wanted) -> Record:
     record, rollout, target = scene.record, scene.rollout, wanted.existing
     if rollout is not None and scene.candidate is None and wanted.name != rollout.revision:
         return finished(scene, rollout, Outcome.SUPERSEDED, "Superseded", "Its ControllerRevision was deleted")
-    if target is None or wanted.blocked or scene.is_suspended:
+    is_way_back = rollout is not None and target is not None and target.name == record.stable
+    if target is None or (wanted.blocked and not is_way_back) or scene.is_suspended:
         return record
     if rollout is None:
         return _begun(scene, target)
