@@ -15,6 +15,7 @@ from simulation.server import Fault
 from simulation.stories import TWO_STEPS, installed, serves_alone, upgrade
 from simulation.world import World
 
+SHOWN = models.blue_green({"hold": "1m", "previewHostnames": ["preview.example.com"]}, candidateMatches=models.BETA)
 LAGS: list[Any] = [
     pytest.param({kinds.POD: 10}, id="pods"),
     pytest.param({kinds.DEPLOYMENT: 10}, id="deployments"),
@@ -32,7 +33,7 @@ def lagging(world: World, lags: dict[Kind, int]) -> None:
 
 @pytest.mark.parametrize("crashes", [False, True], ids=["calm", "with-restarts"])
 @pytest.mark.parametrize("lags", LAGS)
-@pytest.mark.parametrize("rollout", [TWO_STEPS, models.rolling()], ids=["canary", "rolling"])
+@pytest.mark.parametrize("rollout", [TWO_STEPS, models.rolling(), SHOWN], ids=["canary", "rolling", "blue-green"])
 def test_62_stale_reads_delay_a_rollout_and_break_nothing(
     rollout: dict[str, Any], lags: dict[Kind, int], crashes: bool
 ) -> None:
@@ -64,9 +65,15 @@ ERRORS: list[Any] = [
 
 
 @pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("percent", [20, 60])
-def test_62_a_storm_of_errors_ends_where_a_calm_day_does(error: ApiError, percent: int) -> None:
-    world = installed(TWO_STEPS)
+@pytest.mark.parametrize(
+    ("rollout", "percent"),
+    [(TWO_STEPS, 20), (TWO_STEPS, 60), (SHOWN, 20)],
+    ids=["canary-20", "canary-60", "blue-green-20"],
+)
+def test_62_a_storm_of_errors_ends_where_a_calm_day_does(
+    error: ApiError, percent: int, rollout: dict[str, Any]
+) -> None:
+    world = installed(rollout)
     world.oracle.expects_no_outage = True
     world.server.faults.rules.append(sometimes(error, percent))
     upgrade(world, "v2")
