@@ -7,7 +7,7 @@ import signal
 import sys
 from dataclasses import asdict
 
-from cluster import choice, control_plane, images, node, shell
+from cluster import choice, control_plane, images, node, shell, tools, versions
 from cluster.info import Info
 
 COMMANDS = {
@@ -15,7 +15,7 @@ COMMANDS = {
     "down": "end it and remove all that it left",
     "info": "say where it is",
     "images": "build the project's images and load them",
-    "build": "install and build what the one-node cluster needs, and start nothing",
+    "build": "install and build what the one-node cluster and the tests need, and start nothing",
     "control-plane": "run etcd and kube-apiserver alone on loopback until Ctrl-C",
 }
 
@@ -64,6 +64,7 @@ def _run(options: argparse.Namespace) -> None:
             cluster.load(images.ensure())
         case "build":
             node.prepare()
+            tools.ensure(versions.TEST_TOOLS)
         case "control-plane":
             _run_control_plane()
 

@@ -1,6 +1,7 @@
 """Programs of the cluster: built from their Go modules into the cache, once per version."""
 
 import fcntl
+import hashlib
 import json
 import re
 import shutil
@@ -85,29 +86,42 @@ def helm_environment() -> dict[str, str]:
     return {f"HELM_{name}_HOME": str(folder / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
 
 
+def stamp(tool: GoTool) -> str:
+    """Name and version; of a program of this checkout the digest of its sources."""
+    return tool.stamp if tool.version else f"{tool.name}-{digest(paths.PACKAGE / tool.folder)}"
+
+
+def digest(folder: Path) -> str:
+    """Of the names and contents of the files in a folder."""
+    found = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        found.update(f"{file.name}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()[:12]
+
+
 def _versioned(tool: GoTool) -> Path:
-    return paths.binaries() / tool.stamp
+    return paths.binaries() / stamp(tool)
 
 
 def _is_linked(tool: GoTool, name: str) -> bool:
     link = paths.binaries() / name
-    return link.is_symlink() and str(link.readlink()) == tool.stamp
+    return link.is_symlink() and str(link.readlink()) == stamp(tool)
 
 
 def _build(tool: GoTool) -> None:
     paths.binaries().mkdir(parents=True, exist_ok=True)
     if not _versioned(tool).exists():
-        with progress.step("build", f"{tool.name} {tool.version}"):
+        with progress.step("build", f"{tool.name} {tool.version}".rstrip()):
             _compile(tool)
     for name in (tool.name, *tool.links):
         temporary = paths.binaries() / f".{name}.link"
         temporary.unlink(missing_ok=True)
-        temporary.symlink_to(tool.stamp)
+        temporary.symlink_to(stamp(tool))
         temporary.rename(paths.binaries() / name)
 
 
 def _compile(tool: GoTool) -> None:
-    temporary = paths.binaries() / f".{tool.stamp}.building"
+    temporary = paths.binaries() / f".{stamp(tool)}.building"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     source = temporary

