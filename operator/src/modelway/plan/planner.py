@@ -9,7 +9,20 @@ actions    the writes that follow
 
 from dataclasses import replace
 
-from modelway.plan import births, children, counts, engine, gateways, orders, reach, rollouts, shadowing, trial, trouble
+from modelway.plan import (
+    births,
+    children,
+    counts,
+    engine,
+    gateways,
+    orders,
+    reach,
+    rollouts,
+    shadowing,
+    trial,
+    trouble,
+    unreadable,
+)
 from modelway.plan.actions import Action, Counts, Plan
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Observed
@@ -24,9 +37,7 @@ def plan(observed: Observed) -> Plan:
     if observed.owner.is_deleting:
         return Plan(record=observed.record)
     if observed.spec is None:
-        weight = observed.status.get("weight", 100)
-        blocked = Trouble(reason="InvalidSpec", message=observed.invalid)
-        return Plan(record=observed.record, weight=weight, blocked=blocked)
+        return _unreadable(observed)
     parent = Parent(namespace=observed.owner.namespace, name=observed.owner.name, uid=observed.owner.uid)
     record = rollouts.recovered(observed, observed.record)
     record = rollouts.carried(observed, record, revision.source(observed.spec, parent.name))
@@ -51,6 +62,21 @@ def plan(observed: Observed) -> Plan:
     scene = replace(scene, record=rollouts.retired(scene), archive=trial.closed(judged, scene))
     scene = replace(scene, mirror=shadowing.mirror(scene))
     return _decision(scene, wanted)
+
+
+def _unreadable(observed: Observed) -> Plan:
+    """The decision over a spec that cannot be read; how many pods it wants nobody knows."""
+    scene, blocked = unreadable.scene(observed), Trouble(reason="InvalidSpec", message=observed.invalid)
+    if scene is None:
+        return Plan(record=observed.record, weight=observed.status.get("weight", 100), blocked=blocked)
+    return Plan(
+        record=scene.record,
+        actions=unreadable.actions(scene),
+        wake=engine.wake(scene),
+        weight=scene.weight_of(scene.candidate) if scene.candidate else 100,
+        blocked=blocked,
+        traffic_trouble=_traffic_trouble(scene),
+    )
 
 
 def _decision(scene: Scene, wanted: Wanted) -> Plan:
