@@ -81,6 +81,13 @@ def test_kubectl_scale_is_refused_with_advice_when_autoscaling_is_on(kubectl: An
     assert "leave autoscaling out" in said
 
 
+def test_an_object_that_nobody_has_seen_says_so(kubectl: Any, namespace: str) -> None:
+    kubectl("apply", "-n", namespace, "-f-", stdin=FRAUD)
+    assert read(kubectl, namespace, "mdep", "fraud")["status"] == {"observedGeneration": -1}
+    kubectl("patch", "-n", namespace, "mdep", "fraud", "--subresource=status", "--type=merge", "-p", '{"status": null}')
+    assert read(kubectl, namespace, "mdep", "fraud")["status"] == {"observedGeneration": -1}
+
+
 STATUS = {
     "observedGeneration": 1,
     "epoch": 4,

@@ -120,6 +120,59 @@ def test_revisions_come_by_number() -> None:
     assert [revision.number for revision in found.revisions] == [2, 9, 10]
 
 
+def pod(name: str, *containers: Manifest, **status: Any) -> Manifest:
+    """A pod of revision 1."""
+    found = child(name, status={"containerStatuses": list(containers), **status})
+    found["metadata"]["labels"] = OURS | {names.REVISION_LABEL: "1"}
+    return found
+
+
+def container(name: str = "model", **more: Any) -> Manifest:
+    """What a node reports of a container that runs."""
+    return {"name": name, "ready": True, "started": True, "restartCount": 0, "state": {"running": {}}, **more}
+
+
+IMAGES: list[Any] = [
+    pytest.param([container(imageID="example.com/runtime@sha256:a")], ("sha256:a",), id="pulled"),
+    pytest.param([container(imageID="docker-pullable://example.com:5000/x@sha256:a")], ("sha256:a",), id="of-docker"),
+    pytest.param([container(imageID="sha256:a")], ("sha256:a",), id="loaded"),
+    pytest.param([container(imageID="")], (), id="not-there-yet"),
+    pytest.param([container()], (), id="not-reported"),
+    pytest.param([container("proxy", imageID="sha256:b"), container(imageID="sha256:a")], ("sha256:a",), id="sidecar"),
+]
+
+
+@pytest.mark.parametrize(("containers", "images"), IMAGES)
+def test_the_image_is_that_of_the_model_container_by_digest(
+    containers: list[Manifest], images: tuple[str, ...]
+) -> None:
+    (revision,) = seen(
+        {kinds.CONTROLLER_REVISION: [controller_revision(1)], kinds.POD: [pod("p", *containers)]}
+    ).revisions
+    assert revision.images == images
+
+
+def test_images_of_a_revision_are_each_named_once() -> None:
+    pods = [pod(f"p{number}", container(imageID=f"sha256:{number % 2}")) for number in range(4)]
+    (revision,) = seen({kinds.CONTROLLER_REVISION: [controller_revision(1)], kinds.POD: pods}).revisions
+    assert revision.images == ("sha256:0", "sha256:1")
+
+
+WARMED: list[Any] = [
+    pytest.param([container()], True, id="started"),
+    pytest.param([container(started=False)], False, id="loading"),
+    pytest.param([container("proxy"), container(started=False)], False, id="only-the-sidecar-started"),
+]
+
+
+@pytest.mark.parametrize(("containers", "is_warmed"), WARMED)
+def test_a_pod_is_warm_from_the_start_of_its_model_on(containers: list[Manifest], is_warmed: bool) -> None:
+    (revision,) = seen(
+        {kinds.CONTROLLER_REVISION: [controller_revision(1)], kinds.POD: [pod("p", *containers)]}
+    ).revisions
+    assert (revision.warmed, revision.ready) == (int(is_warmed), 0)
+
+
 FOREIGN: list[Any] = [
     pytest.param({"data": None}, id="no-data"),
     pytest.param({"data": {}}, id="empty"),

@@ -1,6 +1,6 @@
 """What is worth an Event: the transitions from one status to the next. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,11 +26,21 @@ def news(old: Manifest, new: Manifest) -> Iterator[News]:
     """Every transition, once: rollouts begun, moved and ended, commands refused, conditions that became true."""
     now = new.get("rollout") or {}
     ended = transitions.ended(old, new)
+    conditions = tuple(_of_conditions(_by_type(old), _by_type(new)))
+    is_told = _is_told(now, new, conditions)
     yield from (_end(line) for line in ended if line["id"] != now.get("id"))
     yield from _of_rollout(old.get("rollout") or {}, now)
-    yield from (_end(line) for line in ended if line["id"] == now.get("id"))
+    yield from (_end(line) for line in ended if line["id"] == now.get("id") and not is_told)
     yield from _of_command(transitions.answered(old, new) or {})
-    yield from _of_conditions(_by_type(old), _by_type(new))
+    yield from conditions
+    yield from _of_outage(old, new)
+
+
+def _is_told(rollout: Manifest, new: Manifest, conditions: Iterable[News]) -> bool:
+    """Whether a condition says why a rollout ended, with more words than its end would."""
+    failed = _by_type(new).get("RevisionFailed", {})
+    is_overdue = any(item.reason == "ProgressDeadlineExceeded" for item in conditions)
+    return failed.get("reason") == rollout.get("reason", "") or is_overdue
 
 
 def _by_type(status: Manifest) -> dict[str, Manifest]:
@@ -83,6 +93,12 @@ def _of_conditions(old: dict[str, Manifest], new: dict[str, Manifest]) -> Iterat
                 reason=now["reason"],
                 message=now["message"],
             )
-    now, before = new.get("Available"), old.get("Available")
+
+
+def _of_outage(old: Manifest, new: Manifest) -> Iterator[News]:
+    """Nobody answers any more, though somebody should."""
+    now, before = _by_type(new).get("Available"), _by_type(old).get("Available")
+    if new.get("phase") == "Suspended":
+        return
     if now and before and now["status"] == "False" and before["status"] == "True":
         yield News(type="Warning", reason=now["reason"], message=now["message"])

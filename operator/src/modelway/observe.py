@@ -220,7 +220,6 @@ def _pod(manifest: Manifest) -> Pod:
         is_started=any(item.is_running and not item.is_init for item in containers),
         unschedulable=scheduled.get("message", "") if is_refused else "",
         containers=containers,
-        image=_image(status),
         ends_at=_ends_at(manifest),
         ip=status.get("podIP", ""),
         created_at=_time(manifest["metadata"].get("creationTimestamp")),
@@ -230,12 +229,6 @@ def _pod(manifest: Manifest) -> Pod:
 
 def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def _image(status: Manifest) -> str:
-    """What the model container runs, whatever tag it was started with."""
-    found = (item for item in status.get("containerStatuses") or () if item["name"] == MODEL_CONTAINER)
-    return next((str(item.get("imageID", "")) for item in found if item.get("ready")), "")
 
 
 def _ends_at(manifest: Manifest) -> datetime | None:
@@ -248,6 +241,7 @@ def _container(raw: Manifest, *, is_init: bool) -> Container:
     state: Mapping[str, Any] = raw.get("state") or {}
     waiting = state.get("waiting") or {}
     ended = state.get("terminated") or (raw.get("lastState") or {}).get("terminated")
+    is_model = raw["name"] == MODEL_CONTAINER
     return Container(
         name=raw["name"],
         is_init=is_init,
@@ -256,8 +250,9 @@ def _container(raw: Manifest, *, is_init: bool) -> Container:
         restarts=raw.get("restartCount", 0),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
-        has_started=raw["name"] == MODEL_CONTAINER and raw.get("started") is True,
+        has_started=is_model and raw.get("started") is True,
         ended=_ended(ended) if ended else None,
+        image=raw.get("imageID", "").rpartition("@")[2] if is_model else "",
     )
 
 

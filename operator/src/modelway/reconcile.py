@@ -19,7 +19,7 @@ from modelway.plan.observed import Features, Observed
 from modelway.plan.planner import plan
 from modelway.plan.trouble import Trouble
 from modelway.settings import Settings
-from modelway.status import is_news, next_wake, status
+from modelway.status import is_news, next_wake, refusal, status
 
 REFUSED_AGAIN_AFTER = timedelta(seconds=30)
 
@@ -169,7 +169,7 @@ class Reconciler:
         """Before any effect: where a rollout is must be known to whoever takes over after a crash."""
         if decision.record == observed.record:
             return owner
-        return await self._write(owner, status(observed, decision))
+        return await self._write(owner, status(observed, decision, refusal(observed)))
 
     async def _write(self, owner: Manifest, new: Manifest) -> Manifest:
         old = owner.get("status") or {}

@@ -181,6 +181,20 @@ class Facts:
         """Weights of the stored route (or of that one) by revision name."""
         return rules.weights(route or self.store.find(kinds.HTTP_ROUTE, self.namespace, self.name))
 
+    @property
+    def seen_in_force(self) -> dict[str, int] | None:
+        """The division that every gateway has confirmed, as the operator has seen it; None without a gateway."""
+        if not self.has_gateway:
+            return None
+        routes = list(self.view.children((self.namespace, self.name), kinds.HTTP_ROUTE))
+        if not routes:
+            return {}
+        parents = (routes[0].get("status") or {}).get("parents") or ()
+        told = [item for parent in parents for item in parent["conditions"]]
+        generation = routes[0]["metadata"]["generation"]
+        is_confirmed = all((item["status"], item["observedGeneration"]) == ("True", generation) for item in told)
+        return {name: weight for name, weight in self.weights(routes[0]).items() if weight and told and is_confirmed}
+
     def selected(self, service: Manifest) -> frozenset[str]:
         """Names of the revisions with pods or Deployments that a Service selects."""
         selector = service["spec"].get("selector") or {}

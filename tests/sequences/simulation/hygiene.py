@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from modelway import kinds, names
+from simulation import phases
 from simulation.facts import Facts
 
 _ONLY_WHILE_TRUE = {"Reconciling", "Stalled", "Paused", "RevisionFailed", "RolledBack"}
@@ -69,7 +70,7 @@ def conditions_are_sound(facts: Facts) -> str:
 
 
 def ready_means_promoted(facts: Facts) -> str:
-    """65: Ready=True means that what the spec wants is stable and serves (with `readyWhen: Promoted`)."""
+    """65: Ready=True means: what the spec wants is stable, has its pods and, in force, all traffic (`Promoted`)."""
     pair = _status(facts)
     spec = facts.spec
     if not pair or spec is None or not facts.count or spec.rollout.ready_when != "Promoted":
@@ -80,15 +81,24 @@ def ready_means_promoted(facts: Facts) -> str:
         return ""
     stable = (status.get("stableRevision") or {}).get("name", "")
     candidate = (status.get("candidateRevision") or {}).get("name", stable)
-    if candidate != stable or not facts.ready(stable):
+    if candidate != stable or facts.ready(stable) < facts.count:
         return f"Ready with stable {stable!r} ({facts.ready(stable)} ready pods) and candidate {candidate!r}"
+    shares = facts.seen_in_force
+    if shares is not None and shares != {stable: 100}:
+        return f"Ready with stable {stable!r} while {shares or 'nothing'} is in force"
     return ""
+
+
+def phase_and_conditions(facts: Facts) -> str:
+    """65: each phase has one result for tools: phase and conditions never contradict each other."""
+    pair = _status(facts)
+    return phases.contradiction(pair[1]) if pair and pair[1].get("conditions") else ""
 
 
 def small_status(facts: Facts) -> str:
     """65: the status stays below 32 KiB."""
     pair = _status(facts)
-    size = len(json.dumps(pair[1])) if pair else 0
+    size = len(json.dumps(pair[1], ensure_ascii=False).encode()) if pair else 0
     return f"status of {size} bytes" if size >= 32 * 1024 else ""
 
 
@@ -149,5 +159,6 @@ CHECKS = {
     "65 truthful generation": truthful_generation,
     "65 conditions": conditions_are_sound,
     "65 Ready means promoted": ready_means_promoted,
+    "65 phase": phase_and_conditions,
     "65 small status": small_status,
 }

@@ -77,6 +77,7 @@ class Kubelet:
         script = self._script(pod)
         if run is None:
             run = self._runs[uid] = Run(pods.created(pod) + timedelta(seconds=script.schedule))
+            run.model.image = script.image
         if "deletionTimestamp" in pod["metadata"] and run.stage is not Stage.ENDING:
             asked = parse(pod["metadata"]["deletionTimestamp"])
             grace = timedelta(seconds=pod["metadata"]["deletionGracePeriodSeconds"])

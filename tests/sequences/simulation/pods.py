@@ -59,10 +59,10 @@ class Container:
     ended: End | None = None
     waiting: str = "PodInitializing"
     waiting_message: str = ""
-    image: str = "sha256:0123"
     is_ready: bool = False
     is_up: bool = False
     """Whether its startup probe passed in this run."""
+    image: str = "sha256:0123"
 
     def start(self, now: datetime) -> None:
         """Begin to run, for the first time or again."""
@@ -90,7 +90,7 @@ class Container:
         return {
             "name": self.name,
             "image": "localhost/modelway-runtime:0.1.0",
-            "imageID": self.image if self.started or self.ended else "",
+            "imageID": f"localhost/modelway-runtime@{self.image}" if self.started or self.ended else "",
             "ready": bool(completed) if is_init else self.is_ready,
             "started": self.is_up,
             "restartCount": self.restarts,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelway import kinds
+from modelway.api.status import UNSEEN
 from modelway.kinds import Kind, Manifest
 from simulation.clock import Clock, stamp
 
@@ -75,6 +76,8 @@ class Store:
         if kind not in _WITHOUT_GENERATION:
             metadata["generation"] = 1
         stored = {"apiVersion": kind.api_version, "kind": kind.name, **manifest, "metadata": metadata}
+        if kind == kinds.MODEL_DEPLOYMENT:
+            stored.setdefault("status", {"observedGeneration": UNSEEN})
         self._put(kind, stored, "ADDED")
         return stored
 

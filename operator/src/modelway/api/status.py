@@ -15,6 +15,9 @@ MAX_HISTORY = 10
 MAX_REVISIONS = 64
 MAX_CONDITIONS = 16
 
+UNSEEN = -1
+"""The API server writes it into each new object; without it kstatus would call an object that nobody has seen done."""
+
 
 class Part(Struct):
     """A part of the status: as a `Struct`, but unknown fields do not matter."""
@@ -373,8 +376,8 @@ class HistoryEntry(Part):
 class Status(Part):
     """What the operator found and did."""
 
-    observed_generation: int | None = None
-    """Generation of the spec that this status speaks of."""
+    observed_generation: int = UNSEEN
+    """Generation of the spec that this status speaks of. `-1`: the operator has not seen the object yet."""
     epoch: Count | None = None
     """Number of the operator's lease under which it was written."""
     phase: Short | None = None

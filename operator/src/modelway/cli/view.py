@@ -31,7 +31,7 @@ def page(model: Model, now: datetime, paint: Paint = PLAIN) -> str:
 def _head(model: Model, paint: Paint) -> Iterable[str]:
     phase = model.status.phase or "Pending"
     yield f"{paint.strong(model.name)} in {model.namespace}  {_painted_phase(phase, paint)}"
-    if not model.status.observed_generation:
+    if model.status.observed_generation < 1:
         yield "  The operator has not seen this object yet."
         return
     if not model.is_observed:

@@ -51,6 +51,8 @@ class Container:
     ended: Ended | None
     has_started: bool = False
     """Whether its startup probe passed in its present run."""
+    image: str = ""
+    """Digest of the image that the model container runs, as the node reports it; empty before it ran."""
 
     @property
     def is_up(self) -> bool:
@@ -73,10 +75,13 @@ class Pod:
     created_at: datetime | None = None
     ready_changed_at: datetime | None = None
     """When it became ready, or ceased to be, last."""
-    image: str = ""
-    """What its model container's image turned out to be (`imageID`); empty before it is ready."""
     ends_at: datetime | None = None
     """When its time to end is over; None while it is not terminating."""
+
+    @property
+    def is_warmed(self) -> bool:
+        """Whether its model is loaded, warmed and right on its golden requests: readiness began with that."""
+        return self.is_ready or any(item.has_started for item in self.containers)
 
     def may_answer(self, now: datetime) -> bool:
         """Whether it takes requests or may do so again; not on a lost node, which never reports the end of its pods."""
@@ -117,6 +122,16 @@ class Revision:
         return sum(pod.is_ready and not pod.is_terminating for pod in self.pods)
 
     @property
+    def warmed(self) -> int:
+        """Pods with a loaded and warmed model, also those that do not answer for the moment."""
+        return sum(pod.is_warmed and not pod.is_terminating for pod in self.pods)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Digests of the images that its pods run; more than one where a tag was moved meanwhile."""
+        return tuple(sorted({item.image for pod in self.pods for item in pod.containers if item.image}))
+
+    @property
     def lock(self) -> str:
         """The digest that every pod is held to; empty until the first pod fetched the model."""
         return str((self.lock_manifest.get("data") or {}).get("digest", "")) if self.lock_manifest else ""
@@ -125,11 +140,6 @@ class Revision:
     def replicas(self) -> int:
         """Pods asked for."""
         return self.workload.replicas if self.workload else 0
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """Images that its ready pods run: more than one where somebody moved a tag."""
-        return tuple(sorted({pod.image for pod in self.pods if pod.image and pod.is_ready and not pod.is_terminating}))
 
     @property
     def source(self) -> Manifest:

@@ -4,6 +4,7 @@ Conditions follow kstatus, so that `kubectl wait`, Flux and Argo CD tell the tru
 eye. A message says what happened, to which object, and what to do next.
 """
 
+from modelway.status.standing import refusal
 from modelway.status.summary import is_news, next_wake, status
 
-__all__ = ["is_news", "next_wake", "status"]
+__all__ = ["is_news", "next_wake", "refusal", "status"]

@@ -2,35 +2,32 @@
 
 from collections.abc import Iterator
 
+from modelway.api import reasons
 from modelway.kinds import Manifest
-from modelway.plan.record import Outcome, StepState, Strategy, timestamp
+from modelway.plan.record import Outcome, timestamp
 from modelway.plan.trouble import Trouble
-from modelway.status import evidence, phases, words
+from modelway.status import evidence, images, phases, words
+from modelway.status.phases import Phase, State
 from modelway.status.view import View
 
 MESSAGE_LIMIT = 1024
+"""Bytes."""
+
 _TRAFFIC_KINDS = ("HTTPRoute", "Service")
 _TRAFFIC_REASONS = ("WeightNotReachable", "FeatureNotSupported")
-
-_MOVES = {
-    StepState.SCALING: "ScalingUp",
-    StepState.LOADING: "LoadingModel",
-    StepState.ROUTING: "ShiftingTraffic",
-    StepState.VERIFYING: "ShiftingTraffic",
-    StepState.SETTLING: "ShiftingTraffic",
-    StepState.WARMING: "WarmingUp",
-    StepState.VALIDATING: "Validating",
-    StepState.HOLDING: "Analyzing",
-    StepState.ANALYZING: "Analyzing",
-    StepState.PROMOTING: "Draining",
-    StepState.ROLLING_BACK: "ShiftingTraffic",
-}
+_ENDINGS = {"FailFast": "RolloutFailed", "Aborted": "RolloutAborted"}
+"""Reasons of Ready and Stalled for those of Progressing that say how a rollout ended."""
 
 
-def conditions(view: View) -> list[Manifest]:
+def conditions(view: View, state: State) -> list[Manifest]:
     """Every condition, with the time at which its status last changed."""
     old = {item["type"]: item for item in view.observed.status.get("conditions", ())}
-    return [_stamped(view, old.get(item["type"]), item) for item in _found(view)]
+    return [_stamped(view, old.get(item["type"]), item) for item in _found(view, state)]
+
+
+def shortened(text: str) -> str:
+    """In one line, and not longer than a message may be."""
+    return " ".join(text.split()).encode()[:MESSAGE_LIMIT].decode(errors="ignore")
 
 
 def _stamped(view: View, old: Manifest | None, new: Manifest) -> Manifest:
@@ -41,82 +38,62 @@ def _stamped(view: View, old: Manifest | None, new: Manifest) -> Manifest:
 
 
 def _condition(kind: str, value: bool | str, reason: str, message: str) -> Manifest:
-    text = " ".join(message.split())[:MESSAGE_LIMIT]
-    return {"type": kind, "status": str(value), "reason": reason, "message": text}
+    return {"type": kind, "status": str(value), "reason": reason, "message": shortened(message)}
 
 
-def _found(view: View) -> Iterator[Manifest]:
-    yield _condition("Ready", *_ready(view))
+def _found(view: View, state: State) -> Iterator[Manifest]:
+    yield _condition("Ready", *_ready(view, state))
     yield _condition("Available", *_available(view))
-    yield _condition("Progressing", *_progressing(view))
+    is_moving = not (state.phase.is_at_rest or state.phase.is_stuck or state.phase is Phase.PAUSED)
+    yield _condition("Progressing", is_moving, state.reason, state.told)
     yield from _traffic_programmed(view)
     analysis = evidence.passing(view)
     if analysis:
         yield _condition("AnalysisPassing", *analysis)
-    yield from _abnormal(view)
+    yield from _abnormal(view, state)
 
 
-def _is_moving(view: View) -> bool:
-    """Whether the operator is on its way to what the spec asks for."""
-    if view.blocked or _stalled(view):
-        return False
-    return phases.phase(view)[0] not in ("Healthy", "Suspended", "RolledBack", "Stalled")
+def _ready(view: View, state: State) -> tuple[bool, str, str]:
+    if state.phase.is_at_rest:
+        return True, "ScaledToZero" if state.phase is Phase.SUSPENDED else "RevisionPromoted", state.told
+    if _serves_meanwhile(view, state):
+        return True, "RolloutInProgress", state.told
+    return False, _not_ready(view, state), state.told
 
 
-def _ready(view: View) -> tuple[bool, str, str]:
-    phase, message = phases.phase(view)
-    if phase == "Suspended":
-        return True, "ScaledToZero", message
-    if phase == "Healthy":
-        if view.plan.traffic_trouble:
-            return False, "RolloutInProgress", words.told(view.plan.traffic_trouble)
-        return True, "RevisionPromoted", message
-    if _serves_meanwhile(view):
-        return True, "RolloutInProgress", message
-    return False, _not_ready(view, phase), message
-
-
-def _serves_meanwhile(view: View) -> bool:
+def _serves_meanwhile(view: View, state: State) -> bool:
     """Whether `readyWhen: Serving` calls it done although a rollout moves or waits."""
+    if state.phase.is_stuck or state.phase is Phase.DEGRADED:
+        return False
     spec, stable = view.observed.spec, view.stable
-    is_serving = stable is not None and stable.ready >= 1 and _is_moving(view) and phases.phase(view)[0] != "Degraded"
-    return is_serving and spec is not None and spec.rollout.ready_when == "Serving"
+    return spec is not None and spec.rollout.ready_when == "Serving" and stable is not None and stable.ready > 0
 
 
-def _not_ready(view: View, phase: str) -> str:
-    if phase == "Paused":
+def _not_ready(view: View, state: State) -> str:
+    if state.phase is Phase.PAUSED:
         return "RolloutPaused"
-    if phase == "Degraded" or (phase == "Progressing" and view.rollout is None and view.desired == view.stable):
+    if state.phase is Phase.DEGRADED or (state.phase is Phase.PROGRESSING and _lacks_pods(view, state)):
         return "BelowMinimumReady"
-    if phase == "RolledBack":
-        return "RolloutAborted" if phases.failed_reason(view) in ("UserAbort", "UserUndo") else "RolloutFailed"
-    return "RolloutFailed" if _stalled(view) else "RolloutInProgress"
+    if not state.phase.is_stuck:
+        return "RolloutInProgress"
+    found = reasons.find(state.reason)
+    is_blocked = found is not None and found.category is reasons.Class.BLOCKED
+    return state.reason if is_blocked else _ENDINGS.get(state.reason, "RolloutFailed")
+
+
+def _lacks_pods(view: View, state: State) -> bool:
+    return view.rollout is None and state.reason == "ScalingUp"
 
 
 def _available(view: View) -> tuple[bool, str, str]:
     serving = view.serving
-    ready = serving.ready if serving else 0
-    if ready:
-        share = f"{ready} of {view.total}" if view.total else f"{ready}"
-        return True, "MinimumReplicasReady", f"{share} pods of {serving.name if serving else ''} are ready"
+    if serving is not None and serving.ready:
+        share = f"{serving.ready} of {view.total}" if view.total else f"{serving.ready}"
+        warning = images.warning(serving, images.recorded(view, serving))
+        message = f"{share} pods of {serving.name} are ready. {warning}".removesuffix(". ")
+        return True, "MinimumReplicasReady", message
     trouble = view.plan.stable_trouble or view.plan.trouble
     return False, "MinimumReplicasUnavailable", words.told(trouble) if trouble else "No pod is ready"
-
-
-def _progressing(view: View) -> tuple[bool, str, str]:
-    phase, message = phases.phase(view)
-    if view.pause:
-        return False, "Paused", view.pause[1]
-    stalled = _stalled(view)
-    if view.rollout and not stalled and view.total:
-        return True, _MOVES[view.rollout.state], message
-    if stalled and stalled[0] == "ProgressDeadlineExceeded":
-        return False, "ProgressDeadlineExceeded", message
-    if view.is_declined or stalled:
-        return False, "Aborted" if phases.failed_reason(view) in ("UserAbort", "UserUndo") else "FailFast", message
-    if phase in ("Progressing", "Pending"):
-        return True, "ScalingUp" if view.desired else "NewRevisionCreated", message
-    return False, "Complete", message
 
 
 def _traffic_programmed(view: View) -> Iterator[Manifest]:
@@ -128,51 +105,25 @@ def _traffic_programmed(view: View) -> Iterator[Manifest]:
         yield _condition("TrafficProgrammed", False, view.blocked.reason, words.explained(view.blocked))
     elif trouble:
         yield _condition("TrafficProgrammed", False, trouble.reason, words.explained(trouble))
-    elif view.observed.route is not None or (view.observed.service is not None and not view.observed.has_gateway):
-        message = f"The candidate has {view.plan.weight} %" if view.rollout else "All traffic is where it should be"
-        yield _condition("TrafficProgrammed", True, "Programmed", message)
+    elif view.is_rerouting and not view.rollout:
+        yield _condition("TrafficProgrammed", False, "RouteNotProgrammed", "The gateway has yet to confirm the route")
+    elif view.observed.route is not None or (view.observed.service is not None and not view.has_gateway):
+        yield _condition("TrafficProgrammed", True, "Programmed", _division(view))
 
 
-def _stalled(view: View) -> tuple[str, str] | None:
-    """Why nothing will change until a person does something; or, past the deadline, until a retry works."""
-    if view.blocked:
-        return view.blocked.reason, words.explained(view.blocked)
-    if view.total == 0:
-        return None
-    if view.plan.traffic_trouble and view.plan.traffic_trouble.reason == "WeightNotReachable":
-        return view.plan.traffic_trouble.reason, words.explained(view.plan.traffic_trouble)
-    if view.waits_for_retry or _is_overdue(view):
-        return "ProgressDeadlineExceeded", _overdue_message(view)
-    if view.is_declined:
-        is_person = phases.failed_reason(view) in ("UserAbort", "UserUndo")
-        return "RolloutAborted" if is_person else "RolloutFailed", phases.settled(view)[1]
-    is_first = view.rollout is not None and view.rollout.strategy is Strategy.INITIAL
-    if is_first and view.plan.trouble and view.plan.trouble.is_verdict:
-        return "RolloutFailed", words.told(view.plan.trouble)
-    return None
+def _division(view: View) -> str:
+    if view.rollout:
+        return f"The candidate has {view.plan.weight} %"
+    return "All traffic is where it should be" if view.is_routed else "Traffic is on its way"
 
 
-def _is_overdue(view: View) -> bool:
-    """Whether a first revision made no progress in time; nothing else serves, so it is not given up."""
-    rollout, strategy = view.rollout, view.strategy
-    if rollout is None or strategy is None or rollout.strategy is not Strategy.INITIAL or view.pause:
-        return False
-    return view.observed.now >= rollout.progress_at + strategy.progress_deadline
-
-
-def _overdue_message(view: View) -> str:
-    if view.waits_for_retry:
-        return phases.settled(view)[1]
-    return words.told(view.plan.trouble) if view.plan.trouble else "The pods did not become ready in time"
-
-
-def _abnormal(view: View) -> Iterator[Manifest]:
+def _abnormal(view: View, state: State) -> Iterator[Manifest]:
     """Conditions that exist only while they are true."""
-    stalled = _stalled(view)
-    if stalled:
-        yield _condition("Stalled", True, *stalled)
-    elif _is_moving(view) and not _serves_meanwhile(view):
-        yield _condition("Reconciling", True, *_reconciling(view))
+    reason, message = state.cause
+    if state.phase.is_stuck:
+        yield _condition("Stalled", True, _ENDINGS.get(reason, reason), message)
+    elif not state.phase.is_at_rest and not _serves_meanwhile(view, state):
+        yield _condition("Reconciling", True, reason, message)
     if view.pause:
         yield _condition("Paused", True, *view.pause)
     failed = _revision_failed(view)
@@ -181,15 +132,6 @@ def _abnormal(view: View) -> Iterator[Manifest]:
     if view.is_declined and view.stable:
         message = f"{view.stable.name} serves although the spec asks for {view.plan.desired}"
         yield _condition("RolledBack", True, phases.failed_reason(view) or "UserAbort", message)
-
-
-def _reconciling(view: View) -> tuple[str, str]:
-    if view.pause:
-        return "Paused", view.pause[1]
-    if view.plan.trouble:
-        return view.plan.trouble.reason, words.explained(view.plan.trouble)
-    _, reason, message = _progressing(view)
-    return reason, message
 
 
 def _revision_failed(view: View) -> tuple[str, str] | None:

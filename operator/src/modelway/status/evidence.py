@@ -11,6 +11,11 @@ from modelway.plan.record import timestamp
 from modelway.status.view import View
 
 
+EXAMPLES_SHOWN, SILENT_SHOWN = 3, 10
+"""The ConfigMap of the rollout has more."""
+MESSAGE_LIMIT = 300
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """The judgements to show: those of the present step, else those of the last one that was judged."""
@@ -56,7 +61,8 @@ def analysis(view: View) -> Manifest:
     if found.decided_at is not None:
         return manifest | {"decidedAt": timestamp(found.decided_at)}
     if current is not None:
-        parts = {"examples": [dict(item) for item in current.examples], "silent": list(current.silent)}
+        examples = [dict(item) for item in current.examples[:EXAMPLES_SHOWN]]
+        parts = {"examples": examples, "silent": list(current.silent[:SILENT_SHOWN])}
         manifest |= {key: value for key, value in parts.items() if value}
     return manifest
 
@@ -71,7 +77,7 @@ def _metric(item: Judgement) -> Manifest:
     return {
         "name": item.metric,
         "verdict": str(item.verdict),
-        "message": item.message,
+        "message": item.message[:MESSAGE_LIMIT],
         "samples": item.samples,
         **({"needed": item.needed} if item.needed else {}),
         **({"dryRun": True} if item.is_dry_run else {}),

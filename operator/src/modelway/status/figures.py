@@ -1,6 +1,6 @@
 """The parts of the status that name objects and count pods. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelway import names
@@ -11,10 +11,8 @@ from modelway.plan.observed import Revision
 from modelway.plan.quotes import quoted
 from modelway.plan.record import Rollout, Source, timestamp
 from modelway.resources.traffic import GRPC_PORT
-from modelway.status import evidence
+from modelway.status import evidence, images
 from modelway.status.view import View
-
-IMAGES_LIMIT = 1024
 
 
 def address(view: View) -> Manifest:
@@ -91,6 +89,15 @@ def _version(revision: Revision) -> Manifest:
     return {"version": version} if version else {}
 
 
+def latest_ready(view: View) -> Manifest:
+    """The newest revision that was ever ready, and since when; it stays known after it is gone."""
+    old: Manifest = dict(view.observed.status.get("latestReadyRevision", {}))
+    newest = max((item for item in view.observed.revisions if item.ready), key=lambda item: item.number, default=None)
+    if newest is None or (newest.number, newest.name) <= (old.get("number", 0), old.get("name", "")):
+        return old
+    return reference(newest) | {"time": timestamp(view.observed.now)}
+
+
 def last_failed(view: View) -> Manifest:
     """The last revision that was taken back, and why; it stays until another one is."""
     last = view.plan.record.rollout
@@ -110,20 +117,25 @@ def revision(view: View, revision: Revision) -> Manifest:
     """One revision that is kept: its model, its pods and what became of it."""
     model = revision.source["model"]
     digest = revision.lock or model.get("digest", "")
-    found: Manifest = reference(revision) | {
+    image = images.recorded(view, revision)
+    found: Manifest = brief(view, revision) | {
         "model": {"uri": quoted(model["uri"])} | ({"digest": digest} if digest else {}),
-        "imageDigest": ", ".join(revision.images)[:IMAGES_LIMIT],
+        "imageDigest": image,
         "createdAt": revision.manifest["metadata"].get("creationTimestamp"),
         "state": _state(view, revision),
-        "replicas": {"desired": revision.replicas, "ready": revision.ready},
         "refresh": revision.refresh,
         "reason": revision.reason,
-        "message": _revision_message(view, revision),
+        "message": _revision_message(view, revision) or images.warning(revision, image),
     }
-    until = view.plan.record.retire_at.get(revision.name)
-    if until and revision.replicas:
-        found["retainUntil"] = timestamp(until)
     return {key: value for key, value in found.items() if value not in (None, "")}
+
+
+def brief(view: View, revision: Revision) -> Manifest:
+    """As little of a revision as must not be lost: who it is, and how long its pods stay."""
+    replicas = {"desired": revision.replicas, "ready": revision.ready, "warmed": revision.warmed}
+    found: Manifest = reference(revision) | {"replicas": replicas}
+    until = view.plan.record.retire_at.get(revision.name)
+    return found | ({"retainUntil": timestamp(until)} if until and revision.replicas else {})
 
 
 def _revision_message(view: View, revision: Revision) -> str:
@@ -132,8 +144,6 @@ def _revision_message(view: View, revision: Revision) -> str:
         return last.message
     if last and last.revision == revision.name and last.outcome in ("Failed", "Aborted"):
         return last.message
-    if len(revision.images) > 1:
-        return "Its pods run different images of one tag: name the runtime's image by its digest"
     return ""
 
 
@@ -151,18 +161,27 @@ def _state(view: View, revision: Revision) -> str:
 
 def traffic(view: View) -> Iterable[Manifest]:
     """The shares as they are: from the live route, or from what the model's own Service selects."""
-    route = view.observed.route
-    if route is not None and view.observed.has_gateway:
-        for name, weight in (dict.fromkeys(sorted(route.matched), 0) | dict(route.weights)).items():
-            programmed = {"programmedWeight": weight} if route.is_programmed else {}
-            match = {"match": "candidateMatches"} if name in route.matched else {}
-            yield {"revision": name, "desiredWeight": weight} | programmed | match
-        return
+    since = {item["revision"]: item for item in view.observed.status.get("traffic", ())}
+    route = view.observed.route if view.has_gateway else None
+    matched = route.matched if route else ()
+    for name, weight in (dict.fromkeys(sorted(matched), 0) | dict(_shares(view))).items():
+        share: Manifest = {"revision": name, "desiredWeight": weight}
+        share |= {"match": "candidateMatches"} if name in matched else {}
+        if view.has_gateway and not (route and route.is_programmed):
+            yield share
+            continue
+        old = since.get(name, {})
+        is_old = old.get("programmedWeight") == weight and "lastProgrammedTime" in old
+        moment = old["lastProgrammedTime"] if is_old else timestamp(view.observed.now)
+        yield share | {"programmedWeight": weight, "lastProgrammedTime": moment}
+
+
+def _shares(view: View) -> Mapping[str, int]:
+    if view.has_gateway:
+        return view.observed.route.weights if view.observed.route else {}
     selected = [item for item in view.observed.revisions if view.observed.is_selected(item) and item.ready]
     ready = sum(item.ready for item in selected)
-    for item in selected:
-        weight = round(100 * item.ready / ready)
-        yield {"revision": item.name, "desiredWeight": weight, "programmedWeight": weight}
+    return {item.name: round(100 * item.ready / ready) for item in selected}
 
 
 def rollout(view: View) -> Manifest:

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from modelway import kinds
 from modelway.analysis.verdicts import Verdict, combined
 from modelway.api import Rollout as RolloutSpec
-from modelway.plan.actions import Plan
+from modelway.api import reasons
+from modelway.kinds import Manifest
+from modelway.plan.actions import Apply, Create, Plan
 from modelway.plan.observed import Observed, Revision
 from modelway.plan.record import Rollout, StepState, timestamp
 from modelway.plan.rollouts import declined
@@ -42,12 +45,24 @@ class View:
     @property
     def blocked(self) -> Trouble | None:
         """What keeps anything from being started: found by the plan, or answered by the API server."""
-        return self.plan.blocked or self.failure
+        return self.plan.blocked or (None if self.hindrance else self.failure)
+
+    @property
+    def hindrance(self) -> Trouble | None:
+        """What the API server refused for a cause that goes by itself, such as a quota that is used up."""
+        found = reasons.find(self.failure.reason) if self.failure else None
+        return self.failure if found and found.category is reasons.Class.ENVIRONMENT else None
 
     @property
     def total(self) -> int:
         """N."""
         return self.plan.counts.desired
+
+    @property
+    def minimum(self) -> int:
+        """Fewest pods with which the model is as the spec asks for: N, but an autoscaler may be adding some."""
+        spec = self.observed.spec
+        return spec.autoscaling.min_replicas if spec and spec.autoscaling else self.total
 
     @property
     def strategy(self) -> RolloutSpec | None:
@@ -68,6 +83,38 @@ class View:
             return candidate
         answering = (item for item in self.observed.revisions if item.ready and self.observed.is_in_use(item))
         return next(answering, stable or candidate)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether anybody answers."""
+        return self.serving is not None and self.serving.ready > 0
+
+    @property
+    def is_coming_up(self) -> bool:
+        """Whether nobody answers because nobody has answered yet, since the model was last wanted."""
+        status = self.observed.status
+        available: Manifest = next((item for item in status.get("conditions", ()) if item["type"] == "Available"), {})
+        return available.get("status") != "True" and status.get("phase") != "Degraded"
+
+    @property
+    def has_gateway(self) -> bool:
+        """Whether traffic goes through a gateway; while the spec cannot be read, whether there is a route."""
+        return self.observed.has_gateway if self.observed.spec else self.observed.route is not None
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether stable has all of the traffic, and that is in force."""
+        route, stable = self.observed.route, self.plan.record.stable
+        if not self.has_gateway:
+            return self.observed.is_selected_alone(stable)
+        shares = {name: weight for name, weight in route.weights.items() if weight} if route else {}
+        return route is not None and route.is_programmed and shares == {stable: 100} and not self.is_rerouting
+
+    @property
+    def is_rerouting(self) -> bool:
+        """Whether the route was written in this pass, so that what is known of it is of the past."""
+        writes = (action for action in self.plan.actions if isinstance(action, Apply | Create))
+        return any(action.kind == kinds.HTTP_ROUTE for action in writes)
 
     @property
     def is_declined(self) -> bool:

@@ -10,8 +10,9 @@ def _next_step(name: str) -> str:
 
 
 def explained(trouble: Trouble) -> str:
-    """Cause and next step, for where the reason stands beside it."""
-    return f"{trouble.message.removesuffix('.')}.{_next_step(trouble.reason)}"
+    """Cause and next step, for where the reason stands beside it; a cause that was explained stays as it is."""
+    step = _next_step(trouble.reason)
+    return f"{trouble.message.removesuffix(step).removesuffix('.')}.{step}"
 
 
 def told(trouble: Trouble) -> str:
