@@ -361,7 +361,7 @@ def test_66_a_status_that_is_lost_in_a_preview_costs_no_pod(gateway: bool) -> No
 
 
 @EITHER
-def test_35_a_candidate_that_cannot_be_right_ends_its_preview_and_is_remembered(gateway: bool) -> None:
+def test_a_candidate_that_cannot_be_right_ends_its_preview_and_is_remembered(gateway: bool) -> None:
     world = installed(PLAIN | {"blueGreen": _trial(gateway=gateway)}, gateway=gateway)
     world.oracle.expects_no_outage = True
     world.script("v2", load_failure="ModelLoadFailed")

@@ -580,7 +580,7 @@ def test_a_gateway_api_that_comes_lets_a_model_begin() -> None:
     serves_alone(world, "v1")
 
 
-def test_54_matches_that_the_gateway_api_refuses_are_found_before_a_candidate_starts() -> None:
+def test_matches_that_the_gateway_api_refuses_are_found_before_a_candidate_starts() -> None:
     world = installed(TWO_STEPS)
     refusal = Invalid(422, "Invalid", "HTTPRoute is invalid", (("spec.rules[0].matches", "exactly one PathPrefix"),))
 

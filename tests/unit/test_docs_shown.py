@@ -39,7 +39,6 @@ Row = tuple[str, str, tuple[str, ...], str]
 _SHOWN = re.compile(
     r"<!-- (shown|file|tests|metrics): (\S+) -->\n(?:```\w*\n(.*?)^```$|(.*?)^<!-- end -->$)", re.MULTILINE | re.DOTALL
 )
-_SPEC = yaml.safe_load((REPOSITORY / "examples" / "onnx-canary.yaml").read_text(encoding="utf-8"))["spec"]
 _GOLDEN = {
     "name": "small-payment",
     "request": {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [12.5, 1.0]}]},
@@ -48,9 +47,10 @@ _GOLDEN = {
 _WRONG = "Golden request 'small-payment': output 'label': value 0 is 1, expected 0 (got [1], expected [0])"
 
 
-def _spec(version: str, **more: Any) -> Manifest:
-    model = _SPEC["model"] | {"uri": f"s3://models/fraud/{version}", "version": version}
-    return {**_SPEC, "model": model, **more}
+def _spec(version: str, example: str = "onnx-canary", **more: Any) -> Manifest:
+    text = (REPOSITORY / "examples" / f"{example}.yaml").read_text(encoding="utf-8")
+    spec = yaml.safe_load(text)["spec"]
+    return {**spec, "model": spec["model"] | {"uri": f"s3://models/fraud/{version}", "version": version}, **more}
 
 
 @functools.cache
@@ -98,7 +98,17 @@ def _story() -> Mapping[str, str]:
     _ask(world, Verb.UNDO)
     world.run_for(120)
     show("undone")
-    return shown
+    return shown | _preview()
+
+
+def _preview() -> Mapping[str, str]:
+    """A candidate that is shown before it takes the traffic."""
+    world = World()
+    world.scripts.secrets.add("s3-reader")
+    for version in ("2026-11-13", "2026-11-20"):
+        world.apply(_spec(version, "blue-green"))
+        world.run_for(3600)
+    return {"preview.status": view.page(Model.parse(world.model()), world.clock())}
 
 
 def _refuse(world: World, version: str, script: Script) -> None:
