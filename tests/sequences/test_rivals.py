@@ -158,6 +158,21 @@ def test_63_an_older_one_that_is_edited_takes_nothing_from_a_younger_one_that_se
     assert world.answers(host="old.example.com") == set()
 
 
+def test_63_whoever_is_suspended_gives_the_way_in_to_an_older_one_that_waits() -> None:
+    world = first(models.spec("v1", rollout=TWO_STEPS, traffic=traffic("old.example.com")))
+    world.apply(claiming(), "younger")
+    world.run_until(lambda: phase(world, "younger") == "Healthy")
+    world.edit(traffic=traffic(HOST))
+    world.run_until(lambda: phase(world, "fraud") == "Stalled", within=60)
+    world.oracle.expects_no_outage = False
+    world.edit("younger", replicas=0)
+    world.run_until(lambda: world.answers() == {"v1"}, within=60)
+    world.edit("younger", replicas=2)
+    world.run_for(60)
+    assert (phase(world, "fraud"), phase(world, "younger")) == ("Healthy", "Stalled")
+    assert world.answers() == {"v1"}
+
+
 def frozen() -> World:
     """`late` is at 10 % of its own host name, and is then edited to claim what `fraud` has."""
     world = first()

@@ -192,6 +192,21 @@ def test_a_model_that_meets_nobody_wakes_nobody_else() -> None:
     )
 
 
+def test_what_changes_no_claim_wakes_nobody_else() -> None:
+    cache = filled(model("a", "x.example.com"), model("b", "x.example.com"), routes=[route("a", "x.example.com")])
+    assert cache.observe(kinds.MODEL_DEPLOYMENT, "MODIFIED", model("a", "x.example.com", version=2)) == (("ns", "a"),)
+    assert cache.observe(kinds.HTTP_ROUTE, "MODIFIED", route("a", "x.example.com", version=2)) == (("ns", "a"),)
+
+
+def test_an_older_one_is_woken_when_the_route_that_it_waits_for_goes() -> None:
+    younger, held = model("b", "x.example.com", created="2026-11-20T13:00:00Z"), route("b", "x.example.com")
+    cache = filled(model("a", "x.example.com"), younger, routes=[held])
+    cache.forget(kinds.HTTP_ROUTE, "ns", "b", held["metadata"]["uid"])
+    gone = held | {"metadata": held["metadata"] | {"resourceVersion": "2"}}
+    assert cache.observe(kinds.HTTP_ROUTE, "DELETED", gone) == (("ns", "b"), ("ns", "a"))
+    assert rival(cache, "a") is None
+
+
 def test_nothing_is_left_in_the_index_of_models_that_went() -> None:
     claims = Claims()
     models = [model(f"m{number}", f"m{number}.example.com", "*.example.org") for number in range(5)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from modelway import kinds, names
-from modelway.cluster import gateways, slim
+from modelway.cluster import claims, gateways, slim
 from modelway.cluster.claims import Claims
 from modelway.cluster.snapshot import Key, Snapshot
 from modelway.kinds import Kind, Manifest
@@ -70,15 +70,28 @@ class Cache:
         before = self._objects.get(kind, {}).get(_place(manifest))
         if not self._put(kind, manifest):
             return ()
-        if before is not None and kind in gateways.KINDS and gateways.tells_same(before, manifest):
+        if before is None:
+            return self.affected(kind, manifest)
+        if kind in gateways.KINDS and gateways.tells_same(before, manifest):
             return ()
-        owners = self.affected(kind, manifest)
-        return owners if before is None else _united(owners, self.affected(kind, before))
+        owners = _united(self._owners(kind, manifest), self._owners(kind, before))
+        if kind not in claims.KINDS or not owners or claims.are_same(kind, owners[0], before, manifest):
+            return owners
+        return _united(owners, _united(self._neighbours(kind, manifest), self._neighbours(kind, before)))
 
     def affected(self, kind: Kind, manifest: Manifest) -> tuple[Key, ...]:
-        """The ModelDeployments that may have to act when this object changes."""
+        """The ModelDeployments that may have to act when this object comes or goes."""
+        return _united(self._owners(kind, manifest), self._neighbours(kind, manifest))
+
+    def _neighbours(self, kind: Kind, manifest: Manifest) -> tuple[Key, ...]:
+        """Those that claim the same requests of a Gateway."""
+        owners = self._owners(kind, manifest) if kind in claims.KINDS else ()
+        return self._claims.neighbours(kind, owners[0], manifest) if owners else ()
+
+    def _owners(self, kind: Kind, manifest: Manifest) -> tuple[Key, ...]:
+        """Those that the object belongs to, or says something about."""
         if kind == kinds.MODEL_DEPLOYMENT:
-            return (_place(manifest), *sorted(self._claims.neighbours(manifest)))
+            return (_place(manifest),)
         if kind in gateways.KINDS:
             return tuple(key for key, model in self._models() if gateways.concerns(kind, manifest, model))
         if kind == kinds.MODEL_RUNTIME:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from modelway import kinds
 from modelway.cluster.snapshot import Claim, Key
-from modelway.kinds import Manifest
+from modelway.kinds import Kind, Manifest
 
 _MODEL_PATH = "/v2/models/"
 _Names = dict[str, set[Claim]]
@@ -56,9 +56,10 @@ class Claims:
         if not held:
             self._held.pop(owner, None)
 
-    def neighbours(self, manifest: Manifest) -> frozenset[Key]:
-        """Other ModelDeployments that claim something of what this one does."""
-        return frozenset(other.owner for claim in of_spec(manifest) for other in self._meeting(claim))
+    def neighbours(self, kind: Kind, owner: Key, manifest: Manifest) -> tuple[Key, ...]:
+        """Other ModelDeployments that claim something of what this ModelDeployment, or HTTPRoute of one, does."""
+        found = {other.owner for claim in _of(kind, owner, manifest) for other in self._meeting(claim)}
+        return tuple(sorted(found))
 
     def rival(self, owner: Key) -> Claim | None:
         """The first claim that came before one of this ModelDeployment."""
@@ -115,6 +116,19 @@ class Claims:
                 del hostnames[claim.hostname]
                 for domain in _domains(claim.hostname):
                     self._below[claim.gateway, domain].discard(claim.hostname)
+
+
+KINDS = (kinds.MODEL_DEPLOYMENT, kinds.HTTP_ROUTE)
+"""Kinds of objects that claim something."""
+
+
+def are_same(kind: Kind, owner: Key, one: Manifest, other: Manifest) -> bool:
+    """Whether two states of an object claim the same."""
+    return set(_of(kind, owner, one)) == set(_of(kind, owner, other))
+
+
+def _of(kind: Kind, owner: Key, manifest: Manifest) -> Iterator[Claim]:
+    return of_spec(manifest) if kind == kinds.MODEL_DEPLOYMENT else _of_route(owner, manifest)
 
 
 def of_spec(manifest: Manifest) -> Iterator[Claim]:
