@@ -5,7 +5,8 @@ from functools import cache
 import pytest
 
 from modelway import kinds
-from modelway.kinds import Manifest
+from modelway.cluster.api import ApiError, Forbidden
+from modelway.kinds import Kind, Manifest
 from simulation import models
 from simulation.notes import place
 from simulation.stories import compare, installed, reach, rest, serves_alone, upgrade
@@ -135,6 +136,47 @@ def test_10_a_partial_share_that_somebody_writes_is_put_back_in_one_pass(step: i
     world.change(kinds.HTTP_ROUTE, "fraud", divide)
     world.run_for(0.5)
     assert world.weights() == before
+
+
+def test_10_a_share_that_somebody_writes_while_a_pod_is_missing_is_no_share_to_keep() -> None:
+    world = tried(SHOWN | {"settle": "5m"})
+    world.command("promote")
+    reach(world, 1, "Settling")
+    world.oracle.expects_no_outage = False
+    world.kubelet.unready.add(world.pods("v2")[0]["metadata"]["uid"])
+    world.run_for(2)
+    assert world.weights() == {"v2": 100}
+
+    def divide(route: Manifest) -> None:
+        backend = route["spec"]["rules"][-1]["backendRefs"][0]
+        stable = {**backend, "name": world.revision_of("v1"), "weight": 40}
+        route["spec"]["rules"][-1]["backendRefs"] = [stable, {**backend, "weight": 60}]
+
+    world.change(kinds.HTTP_ROUTE, "fraud", divide)
+    world.run_for(0.5)
+    assert world.weights() == {"v1": 100}
+    world.kubelet.unready.clear()
+    world.run_for(2)
+    assert world.weights() == {"v2": 100}
+
+
+def test_11_a_preview_that_cannot_be_written_keeps_the_step_from_going_on() -> None:
+    world = installed(models.blue_green({"previewHostnames": [PREVIEW]}))
+    world.oracle.expects_no_outage = True
+    denial = Forbidden(403, "Forbidden", 'admission webhook "hosts" denied the request')
+
+    def deny(verb: str, kind: Kind, name: str) -> ApiError | None:
+        return denial if (verb, kind, name) == ("create", kinds.HTTP_ROUTE, "fraud-preview") else None
+
+    world.server.faults.rules.append(deny)
+    upgrade(world, "v2")
+    world.run_for(300)
+    assert (world.rollout()["stepIndex"], world.rollout()["stepState"]) == (0, "Routing")
+    assert world.condition("Stalled")["reason"] == "WriteDenied"
+    assert world.weights() == {"v1": 100}
+    world.server.faults.rules.clear()
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
 
 
 def test_promote_in_full_skips_the_approval_and_not_the_pods() -> None:

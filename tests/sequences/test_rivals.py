@@ -229,6 +229,24 @@ def test_52_an_abort_of_the_second_is_obeyed_at_its_old_host_name() -> None:
     assert world.answers() == {"v1"}
 
 
+def test_63_a_preview_at_a_host_name_that_another_has_is_not_shown() -> None:
+    world = first()
+    own, trial = traffic("late.example.com"), {"approval": "Required", "previewHostnames": ["preview.example.com"]}
+    for version in ("v8", "v9"):
+        world.apply(claiming(version, traffic=own, rollout=models.blue_green(trial)), "late")
+        world.run_for(120)
+    assert world.answers(host="preview.example.com") == {"v9"}
+    taken = models.blue_green(trial | {"previewHostnames": [HOST]})
+    world.apply(claiming("v9", traffic=own, rollout=taken), "late")
+    world.run_for(60)
+    assert world.condition("Stalled", "late")["reason"] == "Conflict"
+    assert world.store.find(kinds.HTTP_ROUTE, models.NAMESPACE, "late-preview") is None
+    assert world.answers() == {"v1"}
+    world.apply(claiming("v9", traffic=own, rollout=models.blue_green(trial)), "late")
+    world.run_for(60)
+    assert world.answers(host="preview.example.com") == {"v9"}
+
+
 def test_63_a_restart_keeps_the_order() -> None:
     world = frozen()
     before = stored(world, "fraud"), stored(world, "late")
