@@ -1,6 +1,7 @@
 """The real CRDs of the Gateway API: what is found out about them, and whether they take our routes as they are."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from modelway.cluster.api import Invalid
 from modelway.cluster.cache import Cache
 from modelway.cluster.client import Client
 from modelway.cluster.discovery import GatewayApi
+from modelway.cluster.intake import Intake
+from modelway.cluster.queue import WorkQueue
 from modelway.cluster.session import Connection
+from modelway.cluster.sync import Sync
 from modelway.cluster.transport import Transport
+from modelway.cluster.watched import watched
 from modelway.kinds import Manifest
 from modelway.metrics import Metrics
 from modelway.resources import traffic
@@ -141,3 +146,56 @@ async def test_a_field_of_another_channel_is_refused_which_is_why_we_ask(
     await client.create(
         kinds.HTTP_ROUTE, traffic.route(parent, held, "fraud", Division(weights=WEIGHTS), fields=FIELDS[channel])
     )
+
+
+@pytest.fixture
+def gateways(kubectl: Any, tmp_path: Path) -> Iterator[str]:
+    """The CRDs of Gateways and their classes, with a class that reports features and a Gateway of it; its namespace."""
+    folder = tools.module_folder("sigs.k8s.io/gateway-api", GATEWAY_API) / "config" / "crd" / "standard"
+    path = tmp_path / "gateways.yaml"
+    texts = [(folder / f"gateway.networking.k8s.io_{name}.yaml").read_text() for name in ("gateways", "gatewayclasses")]
+    path.write_text("\n---\n".join(map(without_descriptions, texts)))
+    kubectl("create", "--validate=false", "-f", str(path))
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(path))
+    kubectl("create", "namespace", "gateways-of-a-test")
+    yield "gateways-of-a-test"
+    kubectl("delete", "namespace", "gateways-of-a-test", "--wait=false")
+    kubectl("delete", "-f", str(path), "--wait=true")
+
+
+async def test_features_are_read_from_the_class_of_a_gateway_in_another_namespace(
+    client: Client, kubectl: Any, gateways: str
+) -> None:
+    feature = "HTTPRouteRequestPercentageMirror"
+    manifests = [
+        {
+            "apiVersion": kinds.GATEWAY_CLASS.api_version,
+            "kind": kinds.GATEWAY_CLASS.name,
+            "metadata": {"name": "test"},
+            "spec": {"controllerName": "example.com/controller"},
+        },
+        {
+            "apiVersion": kinds.GATEWAY.api_version,
+            "kind": kinds.GATEWAY.name,
+            "metadata": {"name": "public", "namespace": gateways},
+            "spec": {
+                "gatewayClassName": "test",
+                "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}],
+            },
+        },
+    ]
+    kubectl("apply", "-f-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
+    cache, metrics = Cache(), Metrics()
+    parent = {"name": "public", "namespace": gateways}
+    metadata = {"namespace": "a", "name": "b", "uid": "c", "resourceVersion": "1"}
+    cache.store(kinds.MODEL_DEPLOYMENT, {"metadata": metadata, "spec": {"traffic": {"parentRefs": [parent]}}})
+    queue = WorkQueue()
+    scope = watched(gateway=True, namespaces=("a",))
+    sync = Sync(client, cache, Intake(cache, queue, metrics), watched=scope, metrics=metrics)
+    for kind in scope.polled:
+        await sync.sweep(kind)
+    assert cache.snapshot(("a", "b")).gateway_features == frozenset()
+    status = {"status": {"supportedFeatures": [{"name": feature}]}}
+    kubectl("patch", "gatewayclass", "test", "--subresource=status", "--type=merge", "-p", json.dumps(status))
+    assert await sync.sweep(kinds.GATEWAY_CLASS) == 1
+    assert cache.snapshot(("a", "b")).gateway_features == {feature}

@@ -93,11 +93,44 @@ def test_one_amount_has_one_spelling_whatever_the_user_wrote() -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "surge", "bake"),
-    [("Rolling", "25%", timedelta(0)), ("Canary", "100%", timedelta(minutes=30))],
+    [
+        ("Rolling", "25%", timedelta(0)),
+        ("Canary", "100%", timedelta(minutes=30)),
+        ("BlueGreen", "100%", timedelta(minutes=30)),
+    ],
 )
 def test_surge_and_bake_follow_the_strategy(strategy: str, surge: str, bake: timedelta) -> None:
     rollout = Rollout.model_validate({"strategy": strategy})
     assert (rollout.surge, rollout.bake_time) == (surge, bake)
+
+
+TASTE = {"name": "taste", "weight": 5, "hold": "10m"}
+WHOLE = {"weight": 100}
+TRIAL = {"hold": "5m", "approval": "Required"}
+STAGES: list[Any] = [
+    pytest.param({}, "Rolling", [("", 100)], id="rolling"),
+    pytest.param({"strategy": "Canary"}, "Canary", [("", 100)], id="canary-without-steps"),
+    pytest.param({"strategy": "Canary", "steps": [TASTE]}, "Canary", [("taste", 5), ("", 100)], id="canary"),
+    pytest.param(
+        {"strategy": "Canary", "steps": [TASTE, WHOLE]}, "Canary", [("taste", 5), ("", 100)], id="canary-to-the-end"
+    ),
+    pytest.param({"strategy": "Canary", "steps": [TASTE]}, "Return", [("", 100)], id="undo"),
+    pytest.param({"strategy": "BlueGreen"}, "BlueGreen", [("preview", 0), ("switch", 100)], id="blue-green"),
+]
+
+
+@pytest.mark.parametrize(("rollout", "strategy", "stages"), STAGES)
+def test_a_rollout_goes_through_the_stages_of_its_strategy(
+    rollout: dict[str, Any], strategy: str, stages: list[tuple[str, int]]
+) -> None:
+    found = Rollout.model_validate(rollout).stages(strategy)
+    assert [(stage.name or "", stage.weight) for stage in found] == stages
+
+
+def test_the_trial_of_a_blue_green_is_that_of_its_first_stage() -> None:
+    first, last = Rollout.model_validate({"strategy": "BlueGreen", "blueGreen": TRIAL}).stages("BlueGreen")
+    assert (first.hold, first.approval) == (timedelta(minutes=5), "Required")
+    assert (last.hold, last.approval) == (timedelta(0), None)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,14 @@ def test_children_are_watched_by_label_and_routes_only_where_they_exist() -> Non
     assert watched.selector(kinds.MODEL_DEPLOYMENT) == ""
 
 
+def test_gateways_are_listed_in_all_namespaces_whichever_are_watched() -> None:
+    scope = watched.watched(gateway=True, namespaces=("a", "b"))
+    assert set(scope.polled) == {kinds.GATEWAY, kinds.GATEWAY_CLASS}
+    assert not set(scope.polled) & set(scope.kinds)
+    assert [(scope.scopes(kind), watched.selector(kind)) for kind in scope.polled] == [((None,), "")] * 2
+    assert watched.watched(gateway=False).polled == ()
+
+
 def test_cluster_wide_kinds_are_read_once_whatever_the_namespaces() -> None:
     scope = watched.watched(gateway=False, namespaces=("a", "b"))
     assert scope.scopes(kinds.POD) == ("a", "b")
