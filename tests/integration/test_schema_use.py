@@ -52,6 +52,7 @@ def test_what_is_left_out_has_the_defaults_of_the_design(kubectl: Any, namespace
         },
         "rollout": {
             "strategy": "Rolling",
+            "capacityFallback": "Wait",
             "settle": "15s",
             "drain": "30s",
             "progressDeadline": "10m",

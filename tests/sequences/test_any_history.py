@@ -33,6 +33,11 @@ ROLLOUTS: list[Manifest] = [
     models.rolling(maxSurge="100%", bake="1m"),
     models.blue_green({"hold": "30s"}),
     models.blue_green({"approval": "Required"}, bake="0s"),
+    models.canary({"weight": 20, "hold": "30s"}, {"weight": 60, "hold": "30s"}, maxSurge="25%", bake="0s"),
+    models.canary({"weight": 40, "hold": "30s"}, maxSurge=0, bake="0s"),
+    models.rolling(maxSurge=0),
+    models.rolling(capacityFallback="Replace"),
+    models.canary({"weight": 40, "hold": "30s"}, capacityFallback="Replace", bake="30s"),
 ]
 LED_ASIDE: list[Manifest] = [
     models.canary({"weight": 0, "hold": "30s"}, {"weight": 50, "hold": "30s"}, candidateMatches=models.BETA),
@@ -41,6 +46,9 @@ LED_ASIDE: list[Manifest] = [
 ]
 """Rollouts that only a gateway can follow."""
 
+COARSE = {"coarseWeights": "Allow"}
+"""Consent to what few pods, and one that takes the place of another, make of a share."""
+DEVICE = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
 CHILDREN = [kinds.DEPLOYMENT, kinds.SERVICE, kinds.HORIZONTAL_POD_AUTOSCALER, kinds.HTTP_ROUTE]
 VERBS = ["promote", "promote-full", "abort", "pause", "resume", "retry", "undo", "refresh"]
 
@@ -50,12 +58,17 @@ class Histories(RuleBasedStateMachine):
 
     has_gateway = True
 
-    @initialize(seed=st.integers(0, 2**16), rollout=st.sampled_from([*ROLLOUTS, *LED_ASIDE]), pods=st.integers(1, 4))
-    def install(self, seed: int, rollout: Manifest, pods: int) -> None:
+    @initialize(
+        seed=st.integers(0, 2**16),
+        rollout=st.sampled_from([*ROLLOUTS, *LED_ASIDE]),
+        pods=st.integers(1, 4),
+        runtime=st.sampled_from([{}, DEVICE]),
+    )
+    def install(self, seed: int, rollout: Manifest, pods: int, runtime: Manifest) -> None:
         rollout = self.followed(rollout)
         self.world = World(seed=seed, has_gateway=self.has_gateway)
-        coarse = {} if self.has_gateway else {"coarseWeights": "Allow"}
-        self.world.apply(models.spec("v1", gateway=self.has_gateway, rollout=rollout | coarse, replicas=pods))
+        spec = models.spec("v1", gateway=self.has_gateway, rollout=rollout | COARSE, replicas=pods, runtime=runtime)
+        self.world.apply(spec)
         self.reached: dict[int, int] = {}
 
     @rule(seconds=st.sampled_from([1, 3, 7, 15, 40, 120, 700]))
@@ -88,9 +101,13 @@ class Histories(RuleBasedStateMachine):
 
     @rule(rollout=st.sampled_from([*ROLLOUTS, *LED_ASIDE]))
     def change_the_strategy(self, rollout: Manifest) -> None:
-        rollout = self.followed(rollout)
-        coarse = {} if self.has_gateway else {"coarseWeights": "Allow"}
-        self.world.edit(rollout=rollout | coarse)
+        self.world.edit(rollout=self.followed(rollout) | COARSE)
+
+    @rule(devices=st.none() | st.integers(1, 6))
+    def change_the_number_of_devices(self, devices: int | None) -> None:
+        self.world.say(f"the nodes have {devices} devices")
+        self.world.kubelet.devices = devices
+        self.world.kubelet.look_again()
 
     @rule(version=st.sampled_from(VERSIONS[1:]), fault=st.sampled_from(FAULTS))
     def break_a_version(self, version: str, fault: dict[str, Any]) -> None:
@@ -177,6 +194,8 @@ class Histories(RuleBasedStateMachine):
         for version in VERSIONS:
             world.script(version)
         world.kubelet.unready.clear()
+        world.kubelet.devices = None
+        world.kubelet.look_again()
         world.gateway.is_frozen = False
         rollout = {**world.model()["spec"]["rollout"], "paused": False}
         world.edit(replicas=world.model()["spec"]["replicas"] or 2, rollout=rollout)

@@ -110,7 +110,7 @@ def test_a_rollout_is_aborted_and_tried_again() -> None:
     world = b.holding()
     do(world, "abort")
     world.run_to_phase("RolledBack")
-    assert world.rollout()["message"] == "Aborted by argocd"
+    assert world.rollout()["message"] == "Aborted by argocd (claimed)"
     do(world, "retry")
     world.run_to_phase("Healthy")
     serves_alone(world, "v2")

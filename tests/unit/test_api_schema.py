@@ -60,6 +60,7 @@ DEFAULTS = {
     "spec.rollout": {},
     "spec.rollout.strategy": "Rolling",
     "spec.rollout.blueGreen.hold": "0s",
+    "spec.rollout.capacityFallback": "Wait",
     "spec.rollout.settle": "15s",
     "spec.rollout.drain": "30s",
     "spec.rollout.progressDeadline": "10m",

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelway.api import Rollout
 from modelway.plan import capacity
 
 WEIGHTS = st.integers(0, 100)
@@ -45,14 +44,15 @@ def test_pods_within_a_ceiling_have_at_most_that_share(ceiling: int, stable: int
     assert 100 * (pods + 1) > ceiling * (pods + 1 + stable)
 
 
-@given(st.integers(0, 1000), st.integers(0, 100) | st.integers(0, 100).map("{}%".format))
-def test_a_rollout_may_always_start_with_a_pod_and_a_percentage_is_rounded_up(total: int, surge: int | str) -> None:
-    found = capacity.surge(Rollout(max_surge=surge), total)
-    wanted = surge if isinstance(surge, int) else total * int(surge[:-1]) / 100
-    assert found >= max(1, wanted)
-    assert found < max(1, wanted) + 1
+@given(st.integers(0, 1000), TOTALS)
+def test_what_pods_have_reached_is_never_more_than_their_share(pods: int, total: int) -> None:
+    assert 100 * min(pods, total) - total < capacity.reached(pods, total) * total <= 100 * min(pods, total)
+    assert capacity.reached(pods, total) <= capacity.share(pods, total)
 
 
-@pytest.mark.parametrize(("strategy", "found"), [("Rolling", 1), ("Canary", 3)])
-def test_the_strategy_decides_the_surge_that_is_not_written(strategy: str, found: int) -> None:
-    assert capacity.surge(Rollout.model_validate({"strategy": strategy}), 3) == found
+@pytest.mark.parametrize(("weight", "pods"), [(0, 0), (1, 1), (99, 1), (100, 0)])
+def test_where_the_only_pod_is_replaced_a_share_keeps_its_pod_and_all_of_the_traffic_does_not(
+    weight: int, pods: int
+) -> None:
+    assert capacity.need(weight, 0) == pods
+    assert (capacity.share(1, 0), capacity.reached(1, 0)) == (100, 100)

@@ -164,6 +164,7 @@ MAKES_NONE: dict[str, tuple[Manifest, Any, Any]] = {
     "rollout.candidateMatches[].headers[].name": (MATCHES, "x-cohort", "x-team"),
     "rollout.candidateMatches[].headers[].value": (MATCHES, "beta", "gamma"),
     "rollout.maxSurge": ({}, "25%", 1),
+    "rollout.capacityFallback": ({}, "Wait", "Replace"),
     "rollout.settle": ({}, "15s", "1s"),
     "rollout.drain": ({}, "30s", "1s"),
     "rollout.progressDeadline": ({}, "10m", "1m"),

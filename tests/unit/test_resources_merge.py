@@ -224,16 +224,21 @@ def test_the_defaults_of_the_api_server_are_no_difference_in_a_route() -> None:
     assert holds(stored, route())
 
 
-def scaled(floor: int = 1, **fields: Any) -> Manifest:
+def scaled(floor: int = 1, ceiling: int = 8, **fields: Any) -> Manifest:
     """The autoscaler of an autoscaling section."""
     section = Autoscaling.model_validate({"minReplicas": 2, "maxReplicas": 8} | fields)
-    return autoscaler.autoscaler("fraud-1", PARENT, "1", section, floor)
+    return autoscaler.autoscaler("fraud-1", PARENT, "1", section, floor=floor, ceiling=ceiling)
 
 
-@pytest.mark.parametrize(("floor", "least"), [(0, 1), (1, 1), (5, 5), (8, 8), (9, 8)])
-def test_an_autoscaler_never_goes_below_the_floor_nor_above_the_user(floor: int, least: int) -> None:
-    spec = scaled(floor)["spec"]
-    assert (spec["minReplicas"], spec["maxReplicas"]) == (least, 8)
+@pytest.mark.parametrize(
+    ("floor", "ceiling", "bounds"),
+    [(0, 8, (1, 8)), (1, 8, (1, 8)), (5, 8, (5, 8)), (8, 8, (8, 8)), (9, 9, (8, 8)), (3, 3, (3, 3)), (0, 0, (1, 1))],
+)
+def test_an_autoscaler_stays_between_floor_and_ceiling_and_below_the_user(
+    floor: int, ceiling: int, bounds: tuple[int, int]
+) -> None:
+    spec = scaled(floor, ceiling)["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == bounds
     assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "fraud-1"}
 
 

@@ -220,21 +220,17 @@ def _pod(manifest: Manifest) -> Pod:
         is_started=any(item.is_running and not item.is_init for item in containers),
         unschedulable=scheduled.get("message", "") if is_refused else "",
         containers=containers,
-        ends_at=_ends_at(manifest),
+        unschedulable_since=_moment(scheduled.get("lastTransitionTime")) if is_refused else None,
+        ends_at=_moment(manifest["metadata"].get("deletionTimestamp")),
         ip=status.get("podIP", ""),
-        created_at=_time(manifest["metadata"].get("creationTimestamp")),
-        ready_changed_at=_time(_condition(conditions, "Ready").get("lastTransitionTime")),
+        created_at=_moment(manifest["metadata"].get("creationTimestamp")),
+        ready_changed_at=_moment(_condition(conditions, "Ready").get("lastTransitionTime")),
     )
 
 
-def _time(text: str | None) -> datetime | None:
+def _moment(text: str | None) -> datetime | None:
+    """A time as Kubernetes writes it; for the deletion it is the end of the grace period."""
     return datetime.fromisoformat(text) if text else None
-
-
-def _ends_at(manifest: Manifest) -> datetime | None:
-    """The end of its grace period, which Kubernetes writes as the time of its deletion."""
-    moment = manifest["metadata"].get("deletionTimestamp")
-    return datetime.fromisoformat(moment) if moment else None
 
 
 def _container(raw: Manifest, *, is_init: bool) -> Container:
@@ -261,7 +257,7 @@ def _ended(raw: Mapping[str, Any]) -> Ended:
         reason=raw.get("reason", ""),
         exit_code=raw.get("exitCode", 0),
         message=raw.get("message", ""),
-        at=_time(raw.get("finishedAt")),
+        at=_moment(raw.get("finishedAt")),
     )
 
 

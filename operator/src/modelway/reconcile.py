@@ -232,7 +232,8 @@ class Reconciler:
                 self._cache.store(action.kind, await self._api.apply(action.kind, action.manifest))
             case Scale():
                 namespace, version = observed.owner.namespace, action.resource_version
-                await self._api.scale(action.kind, namespace, action.name, action.replicas, version)
+                answer = await self._api.scale(action.kind, namespace, action.name, action.replicas, version)
+                self._cache.store(action.kind, _scaled(observed, action, answer))
             case Delete():
                 namespace = observed.owner.namespace
                 await self._api.delete(action.kind, namespace, action.name, action.uid)
@@ -266,6 +267,16 @@ def _over(found: Manifest, manifest: Manifest) -> Manifest:
     if manifest["kind"] == "Deployment":
         guarded["spec"] = {key: value for key, value in manifest["spec"].items() if key != "replicas"}
     return guarded
+
+
+def _scaled(observed: Observed, action: Scale, answer: Manifest) -> Manifest:
+    """The Deployment as it is now: the next pass may come before its watch does, and counts what is asked for."""
+    revision = observed.revision(action.name)
+    assert revision is not None
+    assert revision.workload is not None
+    stored, version = revision.workload.manifest, answer["metadata"]["resourceVersion"]
+    metadata, spec = stored["metadata"] | {"resourceVersion": version}, stored["spec"] | {"replicas": action.replicas}
+    return {**stored, "metadata": metadata, "spec": spec}
 
 
 def _carries_our_labels(found: Manifest, wanted: Manifest) -> bool:

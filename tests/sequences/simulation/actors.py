@@ -220,3 +220,7 @@ def _key(route: Manifest) -> str:
 
 
 _REFUSALS = {"Accepted": "NotAllowedByListeners", "ResolvedRefs": "BackendNotFound"}
+
+
+def _key(route: Manifest) -> str:
+    return f"{route['metadata']['namespace']}/{route['metadata']['name']}"

@@ -20,12 +20,15 @@ def _is_over(facts: Facts) -> bool:
 
 
 def drain_before_scale(facts: Facts) -> str:
-    """5: pods go only when their traffic has been away, in force at the gateway, for the drain."""
+    """5: pods go only when their traffic has been away, in force at the gateway, for the drain.
+
+    But for the only pod that answers, which ends before another takes its place where there is no room for both.
+    """
     change = _change(facts)
     if change is None or change[1] >= change[0] or _is_over(facts) or change[1] > 0:
         return ""
     name, since = facts.write.name, facts.now - facts.drain
-    if not facts.ready(name):
+    if not facts.ready(name) or not facts.carrying:
         return ""
     if facts.has_gateway and name in facts.reached(since):
         return f"{name} loses its pods less than {facts.drain} after the last rule that led to it"
@@ -55,7 +58,7 @@ def stable_floor(facts: Facts) -> str:
         return _pool_floor(facts, name, after)
     in_force = facts.programmed(facts.now)[-1:]
     weight = max([facts.weights().get(name, 0), *(weights.get(name, 0) for weights in in_force)])
-    wanted = need(weight, facts.count)
+    wanted = need(weight, facts.carrying)
     return "" if after >= wanted else f"{name} scaled to {after} with weight {weight}: {wanted} needed"
 
 
@@ -66,9 +69,9 @@ def _pool_floor(facts: Facts, name: str, after: int) -> str:
     if name not in selected or not facts.ready(name):
         return ""
     others = sum(facts.ready(other) for other in selected - {name})
-    if after + others >= facts.count:
+    if after + others >= facts.carrying:
         return ""
-    return f"{name} scaled to {after} beside {others} others: {facts.count} needed"
+    return f"{name} scaled to {after} beside {others} others: {facts.carrying} needed"
 
 
 def floor_of_autoscaler(facts: Facts) -> str:
@@ -78,20 +81,23 @@ def floor_of_autoscaler(facts: Facts) -> str:
         return ""
     weight = facts.weights().get(write.name, 0)
     least = write.after["spec"]["minReplicas"]
-    wanted = need(weight, facts.count)
+    wanted = need(weight, facts.carrying)
     return "" if least >= wanted else f"HPA {write.name} may go to {least} with weight {weight}: {wanted} needed"
 
 
 def budget(facts: Facts) -> str:
-    """18: what is asked for in all stays within N (or stable's size, where that is more) + surge."""
+    """18: what is asked for in all stays within N (or stable's size, where that is more) + surge.
+
+    Pods that hold devices count until they have ended.
+    """
     change = _change(facts)
     spec = facts.spec
     if change is None or change[1] <= change[0] or spec is None:
         return ""
-    total = sum(facts.desired(name) for name in facts.revisions())
+    counts = {name: facts.occupied(name) for name in facts.revisions()}
+    total = sum(counts.values())
     base = facts.rollout.get("baseReplicas", 0)
     limit = max(facts.most, facts.desired(facts.stable), base) + facts.surge
-    counts = {name: facts.desired(name) for name in facts.revisions()}
     return "" if total <= limit else f"{counts} are {total} pods of {limit}"
 
 

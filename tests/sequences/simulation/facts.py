@@ -14,6 +14,7 @@ from modelway.kinds import Kind, Manifest
 from simulation import rules
 from simulation.actors import Gateway
 from simulation.clock import parse
+from simulation.pods import holds_devices
 from simulation.selectors import is_ready, revision
 from simulation.server import Write
 from simulation.store import Store
@@ -22,6 +23,8 @@ from simulation.view import View
 
 def need(weight: int, count: int) -> int:
     """Fewest ready pods that may carry a weight: the least k whose share floor(100·k/N) or more reaches it."""
+    if weight >= 100:
+        return count
     return (weight - 1) * count // 100 + 1 if weight else 0
 
 
@@ -112,10 +115,27 @@ class Facts:
 
     @property
     def surge(self) -> int:
-        """Pods beyond N that the rollout may use; it must start with one."""
-        raw = self.plan.get("maxSurge") or ("25%" if self.strategy == "Rolling" else "100%")
+        """Pods beyond N that the rollout may use until it keeps no pods of its origin; then as the known spec says."""
+        if self.is_active and self.rollout.get("replacing"):
+            return 0
+        known = self.view.cache.snapshot((self.namespace, self.name)).owner or self.owner
+        kept = {item["name"] for item in self.status.get("revisions", ()) if "retainUntil" in item}
+        is_over = not self.is_active and self.rollout.get("from") not in kept
+        plan = known["spec"].get("rollout") or {} if is_over else self.plan
+        raw = plan.get("maxSurge", "25%" if plan.get("strategy", "Rolling") == "Rolling" else "100%")
         percent = int(str(raw).rstrip("%"))
-        return max(raw if isinstance(raw, int) else math.ceil(percent * self.most / 100), 1)
+        return raw if isinstance(raw, int) else math.ceil(percent * self.most / 100)
+
+    @property
+    def carrying(self) -> int:
+        """Pods that carry all of the traffic: N, or in a rollout without surge one fewer, else it could not begin."""
+        is_replacing = self.is_active and self.rollout.get("strategy") != "Initial" and not self.surge
+        return max(0, self.count - int(is_replacing))
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a rollout is under way."""
+        return bool(self.rollout) and "finishedAt" not in self.rollout
 
     @property
     def plan(self) -> Manifest:
@@ -142,6 +162,16 @@ class Facts:
         """Pods that a revision's Deployment asks for."""
         found = self.store.find(kinds.DEPLOYMENT, self.namespace, name)
         return int(found["spec"]["replicas"]) if found else 0
+
+    def occupied(self, name: str) -> int:
+        """Pods that a revision takes the room of: those asked for and, where they hold devices, those seen to end."""
+        found = self.store.find(kinds.DEPLOYMENT, self.namespace, name)
+        if not found or not holds_devices(found["spec"]["template"]):
+            return self.desired(name)
+        seen = [pod for pod in self.view.children((self.namespace, self.name), kinds.POD) if self._is_of(pod, name)]
+        ending = [pod for pod in seen if "deletionTimestamp" in pod["metadata"]]
+        holding = [pod for pod in ending if parse(pod["metadata"]["deletionTimestamp"]) > self.now]
+        return len(holding) + max(self.desired(name), len(seen) - len(ending))
 
     def has_service(self, name: str) -> bool:
         """Whether a Service exists, as far as the operator could know."""

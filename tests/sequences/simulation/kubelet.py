@@ -23,8 +23,12 @@ class Kubelet:
         self._runs: dict[str, Run] = {}
         self._seen: dict[str, tuple[int, bool]] = {}
         """Object and readiness at the last look; the journal keeps every object alive, so ids stay unique."""
+        self.devices: int | None = None
+        """Pods that ask for a device which the nodes can hold at once; None: any number."""
         self.unready: set[str] = set()
         """Uids of pods whose readiness probe fails, whatever their script says."""
+        self.unscheduled = 0
+        """How many pods found no node at their first try."""
         self.fetched = 0
         """How often a model was downloaded."""
 
@@ -106,7 +110,7 @@ class Kubelet:
     def _advance(self, pod: Manifest, run: Run, script: Script, now: datetime) -> None:
         match run.stage:
             case Stage.SCHEDULING:
-                self._schedule(run, script, now)
+                self._schedule(pod, run, script, now)
             case Stage.STARTING:
                 self._start(pod, run, script, now)
             case Stage.FETCHING:
@@ -123,13 +127,23 @@ class Kubelet:
             case Stage.ENDING:
                 raise AssertionError("an ending pod is removed by its caller")
 
-    def _schedule(self, run: Run, script: Script, now: datetime) -> None:
-        if script.is_unschedulable:
-            run.unschedulable = "0/1 nodes are available: 1 Insufficient cpu."
+    def _schedule(self, pod: Manifest, run: Run, script: Script, now: datetime) -> None:
+        missing = "cpu" if script.is_unschedulable else "" if self._has_device(pod) else "nvidia.com/gpu"
+        if missing:
+            self.unscheduled += not run.unschedulable
+            run.unschedulable = f"0/1 nodes are available: 1 Insufficient {missing}."
             run.due = now + pods.RECHECK
             return
-        run.unschedulable = ""
+        run.unschedulable, run.has_node = "", True
         run.stage, run.due = Stage.STARTING, now
+
+    def _has_device(self, pod: Manifest) -> bool:
+        """Whether one is left, or none is asked for; a pod that ends has its own until it is gone."""
+        if self.devices is None or not pods.holds_devices(pod):
+            return True
+        others = (item for item in self._store.all(kinds.POD) if item["metadata"]["uid"] in self._runs)
+        runs = (self._runs[item["metadata"]["uid"]] for item in others if pods.holds_devices(item))
+        return sum(run.has_node for run in runs) < self.devices
 
     def _start(self, pod: Manifest, run: Run, script: Script, now: datetime) -> None:
         if script.image_is_missing:

@@ -108,6 +108,8 @@ class Run:
     fetch: Container = field(default_factory=lambda: Container("fetch"))
     model: Container = field(default_factory=lambda: Container("model"))
     unschedulable: str = ""
+    has_node: bool = False
+    """Whether it was given to a node; it has its room there until it is gone."""
 
     def back_off(self, container: Container, stage: Stage, end: End) -> None:
         """A container failed: it waits 10, 20, 40 … 300 s and runs again."""
@@ -175,3 +177,9 @@ def finished(run: Run, container: Container, script: Script, now: datetime, **wo
 def created(pod: Manifest) -> datetime:
     """When a pod was created."""
     return parse(pod["metadata"]["creationTimestamp"])
+
+
+def holds_devices(template: Manifest) -> bool:
+    """Whether a pod of this template asks for an extended resource."""
+    containers = template["spec"]["containers"]
+    return any("/" in name for item in containers for name in (item.get("resources") or {}).get("limits") or ())

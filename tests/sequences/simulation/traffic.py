@@ -113,7 +113,7 @@ def granted(facts: Facts, name: str) -> int:
     if rollout.get("strategy") in ("Initial", "Return"):
         return 100
     if facts.strategy == "Rolling":
-        return 100 if not facts.has_gateway else 100 * facts.ready(name) // max(facts.count, 1)
+        return 100 if not facts.has_gateway else 100 * facts.ready(name) // max(facts.carrying, 1)
     steps = [{"weight": 0}] if facts.strategy == "BlueGreen" else facts.plan.get("steps") or []
     index = rollout.get("stepIndex", 0)
     if index >= len(steps):
@@ -124,19 +124,20 @@ def granted(facts: Facts, name: str) -> int:
 def raise_only_with_capacity(facts: Facts) -> str:
     """4: a raised weight has its pods ready, unless nothing is stable or those that it is taken from lack theirs.
 
-    What a superseded revision had goes back to stable at once (37), whatever stable has.
+    What a superseded revision had goes back to stable at once (37), whatever stable has; and what somebody else wrote
+    is put right without regard to it (10).
     """
-    if not _is_route(facts):
+    if not _is_route(facts) or _is_foreign(facts):
         return ""
     before, after = _before(facts), facts.weights(facts.write.after)
     donors = [name for name, weight in before.items() if weight > after.get(name, 0)]
     is_first = not any(before.values()) or not facts.stable
     is_superseded = bool(set(donors) - {facts.stable, facts.rollout.get("revision")})
     forced = (
-        is_first or is_superseded or any(facts.seen_ready(name) < need(before[name], facts.count) for name in donors)
+        is_first or is_superseded or any(facts.seen_ready(name) < need(before[name], facts.carrying) for name in donors)
     )
     for name, weight in after.items():
-        wanted = need(weight, facts.count)
+        wanted = need(weight, facts.carrying)
         if weight > before.get(name, 0) and facts.ready(name) < wanted and not forced:
             return f"{name} raised {before.get(name, 0)} -> {weight} with {facts.ready(name)} of {wanted} pods"
     return ""
@@ -195,13 +196,21 @@ def _rises(facts: Facts) -> bool:
 
 
 def service_selects_ready_pods(facts: Facts) -> str:
-    """The model's Service never selects nothing while stable has ready pods."""
+    """No write makes the model's Service select nothing while stable has ready pods."""
+    if facts.write.kind not in (kinds.SERVICE, kinds.DEPLOYMENT):
+        return ""
     service = facts.store.find(kinds.SERVICE, facts.namespace, names.service(facts.name))
     if not service or not facts.stable or not facts.really_ready(facts.stable):
         return ""
     if any(facts.really_ready(name) for name in facts.selected(service)):
         return ""
     return f"Service {facts.name} selects no ready pod while {facts.stable} has some"
+
+
+def _is_foreign(facts: Facts) -> bool:
+    """Whether the weights before the write cannot be ours."""
+    before = facts.weights(facts.write.before) if facts.write.before else {}
+    return bool(before) and sum(before.values()) != 100
 
 
 def _before(facts: Facts) -> dict[str, int]:

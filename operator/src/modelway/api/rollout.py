@@ -105,7 +105,11 @@ class Rollout(Struct):
     fits. Needs a gateway."""
     max_surge: Surge | None = None
     """Pods above the wanted number during a rollout: a count, or a percentage rounded up. Absent: `100%` for
-    Canary and BlueGreen, so that going back takes seconds, and `25%` for Rolling."""
+    Canary and BlueGreen, so that going back takes seconds, and `25%` for Rolling. With `0` stable gives up a pod
+    before the candidate gets one; with one pod nothing answers until the candidate is ready."""
+    capacity_fallback: Literal["Replace", "Wait"] = "Wait"
+    """Where no node has room for the surge, `Wait` names that and waits; `Replace` goes on after a minute as with
+    `maxSurge: 0`."""
     settle: Annotated[timedelta, Between("0s", "10m")] = timedelta(seconds=15)
     """How long a new weight may take to reach every proxy after the gateway has reported it, such as
     `15s`."""
@@ -127,8 +131,9 @@ class Rollout(Struct):
     shadow: Shadow | None = None
     """Answers of both revisions compared on mirrored requests. Needs a gateway. Absent: none."""
     coarse_weights: Literal["Allow", "Refuse"] = "Refuse"
-    """Without a gateway the share is counted in pods. Where even one pod exceeds the step's weight, `Refuse`
-    leaves the candidate without traffic, and `Allow` consents to the smallest share possible."""
+    """Without a gateway the share is counted in pods. Where even one pod exceeds the step's weight, or where the
+    candidate takes the place of the only pod, `Refuse` leaves it without traffic, and `Allow` consents to the
+    smallest share possible."""
 
     rules = (
         Rule(
@@ -170,6 +175,12 @@ class Rollout(Struct):
             cel="self.strategy == 'BlueGreen' || !has(self.blueGreen)",
             message="blueGreen needs strategy: BlueGreen; write it beside blueGreen, or leave blueGreen out",
             holds=lambda rollout: rollout.strategy == "BlueGreen" or rollout.blue_green is None,
+        ),
+        Rule(
+            cel="self.strategy != 'BlueGreen' || !has(self.capacityFallback) || self.capacityFallback == 'Wait'",
+            message="BlueGreen cannot do without room for all pods twice: write capacityFallback: Wait, or "
+            "strategy: Canary",
+            holds=lambda rollout: rollout.strategy != "BlueGreen" or rollout.capacity_fallback == "Wait",
         ),
         Rule(
             cel="self.strategy != 'BlueGreen' || !has(self.maxSurge) || self.maxSurge == '100%'",

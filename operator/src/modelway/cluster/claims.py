@@ -158,7 +158,8 @@ def _claims(
 ) -> Iterator[Claim]:
     hostnames, models = tuple(hostnames), tuple(models)
     for parent in parents:
-        if parent.get("kind", kinds.GATEWAY.name) != kinds.GATEWAY.name:
+        # Whoever got round the schema may have left anything out.
+        if parent.get("kind", kinds.GATEWAY.name) != kinds.GATEWAY.name or not parent.get("name"):
             continue
         for hostname in hostnames:
             for model in models:

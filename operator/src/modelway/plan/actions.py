@@ -92,3 +92,5 @@ class Plan:
     inquiry: Inquiry | None = None
     archive: Archive = NO_EVIDENCE
     judgements: tuple[Judgement, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a person should know besides, in sentences."""

@@ -195,7 +195,8 @@ def _checked(observed: Observed, parent: Parent, manifest: Manifest) -> list[tup
     name, identity = manifest["metadata"]["name"], manifest["metadata"]["labels"][names.REVISION_LABEL]
     found = [(kinds.DEPLOYMENT, workload.deployment_at_birth(manifest, parent, "Candidate", 0))]
     if spec.autoscaling:
-        autoscaled = autoscaler.autoscaler(name, parent, identity, spec.autoscaling, 1)
+        most = spec.autoscaling.max_replicas
+        autoscaled = autoscaler.autoscaler(name, parent, identity, spec.autoscaling, floor=1, ceiling=most)
         found.append((kinds.HORIZONTAL_POD_AUTOSCALER, autoscaled))
     if observed.has_gateway and spec.traffic:
         found += [(kinds.HTTP_ROUTE, route) for route in _routes(observed, parent, name)]

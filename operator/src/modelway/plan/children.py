@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from modelway import kinds
 from modelway.api import Validation
-from modelway.plan import capacity, counts, rollouts, routing, shadowing, writes
+from modelway.plan import counts, rollouts, routing, shadowing, writes
 from modelway.plan.actions import Action, Apply, Create, Scale
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Revision
@@ -146,9 +146,12 @@ def _autoscaled(scene: Scene, revision: Revision) -> Iterator[Action]:
         return
     if wanted == 1 < scene.total and not revision.lock and not revision.source["model"].get("digest"):
         return
-    floor = wanted if is_candidate or rollout else max(spec.min_replicas, capacity.need(100, spec.min_replicas))
-    manifest = autoscaler.autoscaler(revision.name, scene.parent, revision.hash, spec, floor)
-    note = f"scale {revision.name} between {manifest['spec']['minReplicas']} and {spec.max_replicas}"
+    is_short = rollout is None and wanted < scene.total
+    floor = wanted if rollout or is_short else spec.min_replicas
+    ceiling = wanted if scene.is_replacing or is_short else spec.max_replicas
+    manifest = autoscaler.autoscaler(revision.name, scene.parent, revision.hash, spec, floor=floor, ceiling=ceiling)
+    bounds = manifest["spec"]
+    note = f"scale {revision.name} between {bounds['minReplicas']} and {bounds['maxReplicas']}"
     yield from writes.ensured(kinds.HORIZONTAL_POD_AUTOSCALER, revision.autoscaler, manifest, note)
 
 

@@ -1,24 +1,60 @@
-"""How many pods each revision should have now. Pure.
+"""How many pods each revision should have now: claims on one budget, the most urgent first. Pure.
 
-Never below what its traffic needs (invariant 17), never more in all than N + surge (18). A revision without a lock
-has one pod: the first one decides which bytes all others must have.
+| claim   | stable                       | candidate                         | any other                 |
+|---------|------------------------------|-----------------------------------|---------------------------|
+| held    | has what its traffic needs   | has that, or what its step needs  | has, until its time to go |
+| traffic | what its traffic needs       |                                   |                           |
+| step    |                              | what the present step asks for    |                           |
+| warmth  | N, to go back in seconds     | on its way back: has              |                           |
+
+What is held stays whatever the budget says, so that no traffic loses its pods (17). Everything else gets what those
+before it leave of N + surge, and pods are started only where what is asked for at this moment leaves room, not what
+will be when others have gone (18). A revision without a lock has one pod: the first one decides which bytes all others
+must have.
 """
 
-from modelway.plan import capacity
+from collections.abc import Callable, Mapping
+
+from modelway.plan import capacity, reach, weights
 from modelway.plan.observed import Revision
 from modelway.plan.record import StepState
-from modelway.plan.scene import STEPPED, Scene
+from modelway.plan.scene import Scene
 
 
 def of(scene: Scene, revision: Revision) -> int:
     """The count wanted now for that revision."""
-    if scene.is_suspended:
+    claimants = _claimants(scene)
+    if scene.is_suspended or all(revision.name != item.name for item in claimants):
         return 0
-    if scene.candidate is not None and revision.name == scene.candidate.name:
-        return _locked(revision, _candidate(scene, revision))
-    if revision.name == scene.record.stable:
-        return _locked(revision, _stable(scene, revision))
-    return _retired(scene, revision)
+    return _locked(revision, _within_room(scene, claimants, _granted(scene, claimants))[revision.name])
+
+
+def _claimants(scene: Scene) -> tuple[Revision, ...]:
+    """Who may have pods, in the order in which they are served: stable, candidate, any other that has some."""
+    first = (item for item in (scene.stable, scene.candidate) if item is not None)
+    return (*first, *(item for item in scene.others if item.replicas))
+
+
+def _granted(scene: Scene, claimants: tuple[Revision, ...]) -> Mapping[str, int]:
+    """What the budget grants each in the end."""
+    granted = {item.name: min(item.replicas, _held(scene, item)) for item in claimants}
+    for claim in _CLAIMS:
+        for item in claimants:
+            more = min(claim(scene, item) - granted[item.name], scene.budget - sum(granted.values()))
+            granted[item.name] += max(0, more)
+    return granted
+
+
+def _within_room(scene: Scene, claimants: tuple[Revision, ...], granted: Mapping[str, int]) -> Mapping[str, int]:
+    """What of that can be had now: pods are started only beside those that are still there."""
+    revisions, now = scene.observed.revisions, scene.observed.now
+    room = scene.budget - sum(item.present + item.ending(now) for item in revisions)
+    found = {}
+    for item in claimants:
+        more = max(0, min(granted[item.name] - item.present, room))
+        found[item.name] = min(granted[item.name], item.present + more)
+        room -= more
+    return found
 
 
 def _locked(revision: Revision, count: int) -> int:
@@ -28,95 +64,80 @@ def _locked(revision: Revision, count: int) -> int:
     return min(count, max(1, revision.replicas))
 
 
-def step_pods(scene: Scene) -> int:
-    """Candidate pods that the present step asks for."""
-    weight = 100 if scene.is_at_once else scene.step.weight
-    if scene.observed.has_gateway or weight == 100 or scene.is_gradual:
-        return max(1, capacity.need(min(100, weight + _shadowed(scene)), scene.total))
-    if weight == 0:
-        return 1
-    found = min(capacity.pods_within(weight, scene.total), scene.surge)
-    return max(found, int(is_coarse_allowed(scene)))
-
-
-def _shadowed(scene: Scene) -> int:
-    """Percent of the requests that the candidate answers a second time, for the comparator."""
-    shadow = scene.strategy.shadow
-    return shadow.percent if shadow and scene.rollout and scene.rollout.strategy in STEPPED else 0
-
-
-def is_coarse_allowed(scene: Scene) -> bool:
-    """Whether the user consents to a share above the step's weight; also in the middle of a rollout."""
-    return "Allow" in (scene.strategy.coarse_weights, scene.spec.rollout.coarse_weights)
-
-
-def _candidate(scene: Scene, candidate: Revision) -> int:
-    rollout = scene.rollout
-    assert rollout is not None
-    if rollout.state is StepState.ROLLING_BACK:
-        return candidate.replicas if scene.keeps_stable else min(candidate.replicas, _carried(scene, candidate))
-    if scene.stable is None:
-        room = scene.total + scene.surge - sum(item.replicas for item in scene.others)
-        return max(0, min(scene.total, max(room, candidate.replicas)))
-    if scene.is_frozen:
-        return candidate.replicas
-    wanted = min(step_pods(scene), max(candidate.replicas, _below_ceiling(scene)))
-    taken = max(scene.stable.replicas, _stable(scene, scene.stable)) + sum(item.replicas for item in scene.others)
-    count = min(wanted, max(scene.total + scene.surge - taken, candidate.replicas, 0))
-    return max(count, min(candidate.replicas, _carried(scene, candidate)))
-
-
-def _below_ceiling(scene: Scene) -> int:
-    """Candidate pods that may be added without a gateway: their share is counted beside other pods that are ready."""
-    weight, ready = scene.step.weight, scene.serving.ready if scene.serving else 0
-    if scene.observed.has_gateway or scene.is_gradual or weight in (0, 100) or not ready:
-        return scene.total
-    return max(capacity.pods_within(weight, ready), int(is_coarse_allowed(scene)))
-
-
-def _stable(scene: Scene, stable: Revision) -> int:
-    """Its count beside superseded revisions: while one of them serves, it leaves the room for a candidate."""
-    count, others = _stable_alone(scene, stable), sum(item.replicas for item in scene.others)
-    room = scene.total + scene.surge - others
-    if scene.candidate is None:
-        return min(count, max(stable.replicas, room))
-    if not others or (stable.ready and not scene.keeps_stable):
-        return count
-    if scene.serving is not stable:
-        return max(0, min(count, room - step_pods(scene)))
-    return min(count, max(stable.replicas, room - scene.candidate.replicas))
-
-
-def _stable_alone(scene: Scene, stable: Revision) -> int:
-    rollout = scene.rollout
-    if rollout is None or scene.keeps_stable or scene.candidate is None:
-        return scene.total
-    budget = scene.total + scene.surge
-    if rollout.state is StepState.ROLLING_BACK:
-        return max(min(scene.total, budget - scene.candidate.replicas), min(stable.replicas, scene.total))
-    if scene.is_frozen:
-        return min(scene.total, max(stable.replicas, scene.total - scene.candidate.replicas))
-    wanted = max(_carried(scene, stable), budget - max(step_pods(scene), scene.surge))
-    return max(0, min(scene.total, max(stable.replicas, budget - scene.candidate.replicas), wanted))
-
-
-def _carried(scene: Scene, revision: Revision) -> int:
-    """Pods below which the revision may not fall: what its traffic needs, or all it has until that is programmed."""
-    if not scene.is_programmed:
-        return revision.replicas
-    if scene.observed.has_gateway:
-        return capacity.need(scene.weight_of(revision), scene.total)
-    is_candidate = scene.candidate is not None and revision.name == scene.candidate.name
-    other = scene.serving if is_candidate else scene.candidate
-    if not scene.observed.is_selected(revision):
-        return 0
-    is_shared = scene.is_union and other is not None
-    return max(0, scene.total - (other.ready if is_shared and other else 0))
+def _held(scene: Scene, revision: Revision) -> int:
+    """Of the pods that it has, those that it keeps whoever else may need the room."""
+    if _is_candidate(scene, revision):
+        scheduled = sum(not pod.unschedulable for pod in revision.pods)
+        return max(_carried(scene, revision), min(_step(scene, revision), scheduled))
+    if revision.name == scene.record.stable:
+        is_left = scene.candidate is not None and scene.carrying > 0 and revision.ready > 0
+        return max(_carried(scene, revision), int(is_left))  # its last pod drains when the rollout is over (5)
+    return _retired(scene, revision)
 
 
 def _retired(scene: Scene, revision: Revision) -> int:
-    """What it has while it may have traffic, drains or is kept warm; then nothing."""
+    """All while it may have traffic, drains or is kept warm; but one that serves instead of stable makes room."""
     until = scene.record.retire_at.get(revision.name)
     if scene.serving is revision and scene.candidate is not None and not scene.keeps_stable:
-        return min(revision.replicas, _carried(scene, revision))
+        return _carried(scene, revision)
     return revision.replicas if until is None or scene.observed.now < until else 0
+
+
+def _traffic(scene: Scene, revision: Revision) -> int:
+    """A candidate starts no pods for more traffic than its step gives it: stable may be back in a moment."""
+    return _carried(scene, revision) if revision.name == scene.record.stable else 0
+
+
+def _carried(scene: Scene, revision: Revision) -> int:
+    """Pods that its traffic needs, now and after this pass; until it is certain how much that is, all that it has."""
+    if not scene.is_programmed or not (scene.observed.has_gateway or scene.observed.selected):
+        return min(revision.replicas, scene.total)
+    if scene.observed.has_gateway:
+        decided = (weights.weights(scene) or {}).get(revision.name, 0)
+        return capacity.need(max(decided, scene.weight_of(revision)), scene.carrying)
+    return max(_shared(scene, revision, _selected(scene)), _shared(scene, revision, weights.selection(scene)))
+
+
+def _selected(scene: Scene) -> str:
+    """What the model's own Service selects, as `weights.selection` says it."""
+    alone = (item.name for item in scene.observed.revisions if scene.observed.is_selected_alone(item.name))
+    return next(alone, weights.UNION)
+
+
+def _shared(scene: Scene, revision: Revision, selection: str | None) -> int:
+    """Pods that it needs in a selection beside the one that it shares the traffic with; a third one needs none."""
+    pair = {item.name: item.ready for item in (scene.serving, scene.candidate) if item is not None}
+    if selection is None or revision.name not in pair or selection not in (revision.name, weights.UNION):
+        return 0
+    if selection == revision.name:
+        return scene.carrying
+    others = sum(pair.values()) - pair[revision.name]
+    return max(scene.carrying - others, int(revision.ready > 0))
+
+
+def _step(scene: Scene, revision: Revision) -> int:
+    rollout = scene.rollout
+    if rollout is None or not _is_candidate(scene, revision) or rollout.state is StepState.ROLLING_BACK:
+        return 0
+    if scene.stable is None:
+        return scene.total
+    if scene.is_frozen:
+        return revision.replicas
+    return min(reach.step_pods(scene), max(revision.replicas, reach.most_pods(scene)))
+
+
+def _warmth(scene: Scene, revision: Revision) -> int:
+    candidate, rollout = scene.candidate, scene.rollout
+    if revision.name == scene.record.stable:
+        is_frozen = scene.is_frozen and candidate is not None
+        least = max(revision.replicas, scene.total - candidate.replicas) if is_frozen and candidate else scene.total
+        return min(scene.total, least)
+    is_leaving = rollout is not None and rollout.state is StepState.ROLLING_BACK
+    return revision.replicas if is_leaving and _is_candidate(scene, revision) else 0
+
+
+def _is_candidate(scene: Scene, revision: Revision) -> bool:
+    return scene.rollout is not None and scene.rollout.revision == revision.name
+
+
+_CLAIMS: tuple[Callable[[Scene, Revision], int], ...] = (_traffic, _step, _warmth)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from modelway.analysis.verdicts import Verdict
-from modelway.plan import counts, rollouts, trouble, weights
+from modelway.plan import counts, fallback, reach, rollouts, trouble, weights
 from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
 from modelway.plan.scene import JUDGED_STATES, WAITING_STATES, Scene
 from modelway.plan.trouble import Trouble
@@ -25,7 +25,7 @@ def advanced(scene: Scene) -> Record:
     rollout = _failed(scene, _progressed(scene, _clocked(scene, rollout)))
     if scene.is_suspended or scene.at(rollout).is_paused:
         return replace(scene.record, rollout=rollout)
-    scene = scene.at(_judged(scene, rollout))
+    scene = scene.at(fallback.taken(scene, _judged(scene, rollout)))
     while (following := _STATES[_rollout(scene).state](scene)) is not None:
         scene = scene.at(following)
         if not following.is_active:
@@ -93,7 +93,7 @@ def _judged(scene: Scene, rollout: Rollout) -> Rollout:
     deadline = rollout.progress_at + scene.strategy.progress_deadline
     if rollout.state not in (*WAITING_STATES, StepState.ROUTING) or scene.observed.now < deadline:
         return rollout
-    if candidate.ready >= counts.step_pods(scene):
+    if candidate.ready >= reach.step_pods(scene):
         return rollout
     return _given_up(scene, rollout, found)
 
@@ -121,7 +121,7 @@ def _has_capacity(scene: Scene) -> bool:
         return False
     if scene.is_gradual or not scene.keeps_stable:
         return candidate.ready >= 1
-    wanted = counts.step_pods(scene)
+    wanted = reach.step_pods(scene)
     return wanted > 0 and candidate.ready >= wanted
 
 
@@ -308,8 +308,8 @@ def wake(scene: Scene) -> datetime | None:
     last = scene.record.rollout
     if last and not last.is_active and last.retry_at:
         moments.append(last.retry_at)
-    if rollout:
-        moments += [pod.ends_at for item in scene.others for pod in item.pods if pod.ends_at]
+    pods = [pod for item in scene.observed.revisions if rollout or item.holds_devices for pod in item.pods]
+    moments += [pod.ends_at for pod in pods if pod.ends_at]
     if rollout and not scene.is_paused and not scene.is_suspended:
         moments += _rollout_moments(scene, rollout)
     return min((moment for moment in moments if moment > now), default=None)
@@ -318,7 +318,8 @@ def wake(scene: Scene) -> datetime | None:
 def _rollout_moments(scene: Scene, rollout: Rollout) -> list[datetime]:
     strategy = scene.strategy
     if rollout.state in (*WAITING_STATES, StepState.ROUTING):
-        return [rollout.progress_at + strategy.progress_deadline]
+        replacing = fallback.due(scene)
+        return [rollout.progress_at + strategy.progress_deadline, *([replacing] if replacing else ())]
     if rollout.state in (StepState.SETTLING, StepState.PROMOTING) and rollout.settled_at:
         return [rollout.settled_at + strategy.settle]
     if rollout.state in JUDGED_STATES and rollout.hold_started_at:

@@ -30,6 +30,7 @@ _NAMES = {
     "is_paused_by_command": "paused",
     "is_approved": "approved",
     "is_full": "full",
+    "is_replacing": "replacing",
     "paused_at": "pauseStartedAt",
     "progress_at": "lastProgressAt",
     "high_water": "highWaterReady",

@@ -75,6 +75,7 @@ class Pod:
     created_at: datetime | None = None
     ready_changed_at: datetime | None = None
     """When it became ready, or ceased to be, last."""
+    unschedulable_since: datetime | None = None
     ends_at: datetime | None = None
     """When its time to end is over; None while it is not terminating."""
 
@@ -142,6 +143,30 @@ class Revision:
         return self.workload.replicas if self.workload else 0
 
     @property
+    def present(self) -> int:
+        """Pods of its Deployment that take room; where they hold devices also those that it has not ended yet."""
+        living = sum(not pod.is_terminating for pod in self.pods)
+        return max(self.replicas, living) if self.workload and self.holds_devices else self.replicas
+
+    def ending(self, now: datetime) -> int:
+        """Pods that will be gone and still hold devices, also those whose Deployment somebody deleted.
+
+        One that outlives its time to end is on a lost node, and its devices are lost with it.
+        """
+        if not self.holds_devices:
+            return 0
+        return sum(now < pod.ends_at if pod.ends_at else self.workload is None for pod in self.pods)
+
+    @property
+    def holds_devices(self) -> bool:
+        """Whether its pods ask for extended resources, such as `nvidia.com/gpu`, or claim devices."""
+        pod = self.rendered["deployment"]["template"]["spec"]
+        containers = (*(pod.get("initContainers") or ()), *pod["containers"])
+        asked = (container.get("resources") or {} for container in containers)
+        names = (name for part in asked for key in ("requests", "limits") for name in part.get(key) or ())
+        return bool(pod.get("resourceClaims")) or any("/" in name for name in names)
+
+    @property
     def source(self) -> Manifest:
         """The user's fields that made this revision."""
         source: Manifest = self.manifest["data"]["source"]
@@ -192,6 +217,11 @@ class Route:
     """Those of them that get the requests with certain headers."""
     trouble: str = ""
     message: str = ""
+
+    def share(self, name: str) -> int:
+        """Percent of the requests, also where somebody wrote weights that do not add up to 100."""
+        total = sum(self.weights.values())
+        return 100 * self.weights.get(name, 0) // total if total else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

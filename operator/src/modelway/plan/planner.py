@@ -14,6 +14,7 @@ from modelway.plan import (
     children,
     counts,
     engine,
+    fallback,
     gateways,
     orders,
     reach,
@@ -101,6 +102,7 @@ def _decision(scene: Scene, wanted: Wanted) -> Plan:
         inquiry=trial.inquiry(scene),
         archive=scene.archive,
         judgements=scene.judgements or (),
+        notes=fallback.notes(scene),
     )
 
 
@@ -117,6 +119,6 @@ def _traffic_trouble(scene: Scene) -> Trouble | None:
             message = route.message or f"The gateway has not reported on the route {name} yet"
             return Trouble(reason=route.trouble or "RouteNotProgrammed", message=message)
     rollout = scene.rollout
-    if rollout is None or scene.observed.has_gateway or counts.step_pods(scene) > 0:
+    if rollout is None or scene.observed.has_gateway or reach.step_pods(scene) > 0:
         return None
-    return reach.unreachable(scene, rollout.step, scene.step.weight)
+    return reach.unreachable(scene.carrying, rollout.step, scene.step.weight)

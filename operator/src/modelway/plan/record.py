@@ -80,6 +80,7 @@ class Rollout:
     by: str = ""
     """Who asked for it; later whose command approved, ended or undid it, or who wrote the spec that did."""
     turned_back_at: datetime | None = None
+    is_replacing: bool = False
     attempt: int = 0
     retry_at: datetime | None = None
     outcome: str = ""

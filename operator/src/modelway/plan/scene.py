@@ -8,7 +8,6 @@ from modelway.analysis.verdicts import Judgement, combined
 from modelway.api import ModelDeploymentSpec, Step
 from modelway.api import Rollout as RolloutSpec
 from modelway.api.analysis import Analysis
-from modelway.plan import capacity
 from modelway.plan.observed import Observed, Revision
 from modelway.plan.record import Outcome, Record, Rollout, Source, StepState, Strategy
 from modelway.resources.metadata import Parent
@@ -193,10 +192,33 @@ class Scene:
 
     @property
     def surge(self) -> int:
-        """Pods above N that the rollout may use."""
-        if self.rollout and self.rollout.strategy is Strategy.RETURN:
-            return self.total
-        return capacity.surge(self.strategy, self.total)
+        """Pods above N that the rollout may use; none once there has been no room for them."""
+        if self.rollout is not None and self.rollout.is_replacing:
+            return 0
+        strategy = self.observed.planned if self._is_baking and self.observed.planned else self.strategy
+        return strategy.surge_pods(self.total)
+
+    @property
+    def _is_baking(self) -> bool:
+        """Whether the last rollout still has pods of the revision that it replaced, within its own surge."""
+        last = self.record.rollout
+        return last is not None and not last.is_active and last.origin in self.record.retire_at
+
+    @property
+    def budget(self) -> int:
+        """Pods that all revisions together may have."""
+        return self.total + self.surge
+
+    @property
+    def is_replacing(self) -> bool:
+        """Whether the rollout has no pod to spare, so that stable gives one up before the candidate gets one."""
+        rollout = self.rollout
+        return rollout is not None and rollout.strategy is not Strategy.INITIAL and self.surge == 0
+
+    @property
+    def carrying(self) -> int:
+        """Pods that carry all of the traffic: N, or one fewer while one is given up before another starts."""
+        return max(0, self.total - self.is_replacing)
 
     @property
     def keeps_stable(self) -> bool:
@@ -208,7 +230,7 @@ class Scene:
         if revision is None:
             return 0
         if self.observed.has_gateway:
-            return self.observed.route.weights.get(revision.name, 0) if self.observed.route else 0
+            return self.observed.route.share(revision.name) if self.observed.route else 0
         if not self.observed.is_selected(revision):
             return 0
         selected = [item for item in self.observed.revisions if self.observed.is_selected(item)]

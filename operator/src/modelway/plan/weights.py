@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from modelway.plan import capacity, counts
+from modelway.plan import capacity, reach
 from modelway.plan.record import StepState, Strategy
 from modelway.plan.scene import Scene
 
@@ -28,10 +28,11 @@ def weights(scene: Scene) -> Mapping[str, int] | None:
 
 def _candidate_weight(scene: Scene, serving_ready: int, candidate_ready: int) -> int:
     current, granted = scene.weight_of(scene.candidate), scene.granted
-    full = 100 * candidate_ready // scene.total if scene.is_gradual else capacity.share(candidate_ready, scene.total)
+    total = scene.carrying
+    full = capacity.reached(candidate_ready, total) if scene.is_gradual else capacity.share(candidate_ready, total)
     raised = 0 if scene.is_at_once and full < granted else min(granted, full)
     wanted = max(raised, min(current, granted, _reached(scene)))
-    left = 100 - capacity.share(serving_ready, scene.total)
+    left = 100 - capacity.share(serving_ready, total)
     return max(wanted, min(current, left))
 
 
@@ -41,7 +42,7 @@ def _reached(scene: Scene) -> int:
         return 100 if scene.weight_of(scene.candidate) == 100 else 0
     if scene.rollout is None or not scene.is_gradual:
         return 100
-    return 100 * scene.rollout.high_water // scene.total
+    return capacity.reached(scene.rollout.high_water, scene.carrying)
 
 
 def selection(scene: Scene) -> str | None:
@@ -87,12 +88,12 @@ def _split(scene: Scene, stable: str, candidate: str) -> str | None:
         return stable
     if not ready:
         return None if scene.is_union else stable
-    is_whole = scene.granted == 100 and ready >= scene.total
+    is_whole = scene.granted == 100 and ready >= scene.carrying
     if is_whole and (scene.is_union or scene.observed.is_selected_alone(candidate)):
         return candidate
     if _are_others_alive(scene):
         return None
-    reachable = scene.is_gradual or scene.granted == 100 or counts.step_pods(scene) > 0
+    reachable = scene.is_gradual or scene.granted == 100 or reach.step_pods(scene) > 0
     return UNION if reachable else stable
 
 

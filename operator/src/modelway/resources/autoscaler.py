@@ -25,15 +25,19 @@ _BEHAVIOR = {
 """The defaults of Kubernetes, written out: what is left out of an object that exists stays as it was."""
 
 
-def autoscaler(revision: str, parent: Parent, identity: str, autoscaling: Autoscaling, floor: int) -> Manifest:
-    """The user's bounds, metrics and behaviour for one revision's Deployment.
+def autoscaler(
+    revision: str, parent: Parent, identity: str, autoscaling: Autoscaling, *, floor: int, ceiling: int
+) -> Manifest:
+    """The user's metrics and behaviour for one revision's Deployment, and bounds within those of the user.
 
-    `floor`: pods below which the revision may not fall while it has its share of the traffic.
+    `floor`: pods below which the revision may not fall while it has its share of the traffic. `ceiling`: pods that a
+    rollout without any to spare leaves it.
     """
+    most = max(1, min(ceiling, autoscaling.max_replicas))
     spec: Manifest = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": revision},
-        "minReplicas": max(1, min(floor, autoscaling.max_replicas)),
-        "maxReplicas": autoscaling.max_replicas,
+        "minReplicas": max(1, min(floor, most)),
+        "maxReplicas": most,
         "metrics": list(autoscaling.metrics) or [_CPU],
         "behavior": overlay(_BEHAVIOR, autoscaling.behavior or {}),
     }

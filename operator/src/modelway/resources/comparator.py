@@ -65,7 +65,7 @@ def _child(kind: kinds.Kind, comparison: Comparison) -> Manifest:
 
 
 def _pod(comparison: Comparison) -> Manifest:
-    ready = {"httpGet": {"path": "/metrics", "port": METRICS_PORT}}
+    ready = {"httpGet": {"path": "/v2/health/ready", "port": REST_PORT}}
     container = {
         "name": _CONTAINER,
         "image": comparison.image,

@@ -10,7 +10,6 @@ from modelway.kinds import Manifest
 from modelway.plan.record import timestamp
 from modelway.status.view import View
 
-
 EXAMPLES_SHOWN, SILENT_SHOWN = 3, 10
 """The ConfigMap of the rollout has more."""
 MESSAGE_LIMIT = 300

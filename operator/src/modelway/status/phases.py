@@ -125,6 +125,7 @@ def _moving(view: View, rollout: Rollout) -> State:
         return State(phase=Phase.INITIALIZING, reason=reason, message=message, trouble=trouble)
     phase = Phase.PROMOTING if rollout.state is StepState.PROMOTING else Phase.PROGRESSING
     message = f"Step {rollout.step + 1}: {name} is {rollout.state}{_verdict(view, rollout)}"
+    message = ". ".join((message, *view.plan.notes))
     return State(phase=phase, reason=reason, message=message, trouble=trouble)
 
 

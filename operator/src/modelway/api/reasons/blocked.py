@@ -42,7 +42,8 @@ WRITE_DENIED: Final = _(
 )
 WEIGHT_NOT_REACHABLE: Final = _(
     "WeightNotReachable",
-    "Without a gateway the share is counted in pods, and even one candidate pod is more than the step's weight.",
+    "Even one candidate pod is more than the step's weight: without a gateway the share is counted in pods, and a pod "
+    "that takes the place of the only one has all of the traffic.",
     "Raise `replicas`, use a gateway (`traffic.parentRefs`), or consent with `rollout.coarseWeights: Allow`.",
 )
 FEATURE_NOT_SUPPORTED: Final = _(

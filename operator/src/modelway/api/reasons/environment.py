@@ -47,8 +47,8 @@ DISK_FULL: Final = _(
 UNSCHEDULABLE: Final = _(
     "Unschedulable",
     "No node has room for the pod.",
-    "Lower `runtime.resources.requests`, add nodes, or correct the node selector and tolerations in "
-    "`runtime.template`.",
+    "Lower `runtime.resources.requests`, add nodes, correct the node selector and tolerations in "
+    "`runtime.template`, or let stable make room with `rollout.capacityFallback: Replace`.",
 )
 QUOTA_EXCEEDED: Final = _(
     "QuotaExceeded",
