@@ -270,7 +270,7 @@ def test_an_ask_that_takes_too_long_is_given_up(
     assert _failures(comparator) == {("candidate", "timeout"): 3}
 
 
-def test_the_comparator_s_own_secrets_and_those_of_the_connection_are_kept_back(
+def test_the_caller_s_secrets_and_the_headers_of_the_connection_are_kept_back(
     between: Start, revision: Callable[[Reply], Revision], eventually: Eventually
 ) -> None:
     stable, candidate = revision(lambda body: _answer(1)), revision(lambda body: _answer(1))
@@ -408,9 +408,17 @@ def test_an_answer_that_cannot_be_compared_is_a_failure_of_its_side(
         comparator.process.kill()
 
 
-@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.9\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", b""])
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n", "protocol", id="no HTTP"),
+        pytest.param(b"HTTP/1.1 101 OK\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", "protocol", id="upgrade"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "connection", id="broken off"),
+        pytest.param(b"", "connection", id="nothing"),
+    ],
+)
 def test_what_speaks_no_http_or_breaks_off_is_a_failure(
-    between: Start, revision: Callable[[Reply], Revision], eventually: Eventually, said: bytes
+    between: Start, revision: Callable[[Reply], Revision], eventually: Eventually, said: bytes, reason: str
 ) -> None:
     stable = revision(lambda body: _answer(1))
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -427,8 +435,7 @@ def test_what_speaks_no_http_or_breaks_off_is_a_failure(
         _mirror(comparator, 1)
         eventually(lambda: _ended(comparator) == 1)
         thread.join()
-    assert sum(_failures(comparator).values()) == 1
-    assert _figures(comparator)["candidateFailures"] == 1
+    assert _failures(comparator) == {("candidate", reason): 1}
 
 
 def test_a_dead_candidate_is_a_failure_and_two_dead_revisions_are_nothing(

@@ -65,11 +65,11 @@ class Application:
             return
         leave = partial(self._backlog.leave, size)
         try:
-            content = await self._body(scope, receive)
+            request = mirrored.mirrored(scope, await self._body(scope, receive))
         except BaseException:
             leave()
             raise
-        self._work.put(mirrored.mirrored(scope, content), leave)
+        self._work.put(request, leave)
 
     def _announced(self, scope: Scope) -> int:
         """How large a body can become: as its header says, else as large as may be."""

@@ -64,7 +64,7 @@ async def ask(place: Place, request: Mirrored, *, patience: float, limit: int) -
         raise AskFailed("timeout") from None
     except OSError as error:
         raise AskFailed("connection") from error
-    except httptools.HttpParserError as error:
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         raise AskFailed("protocol") from error
     if answer.parser.get_status_code() != 200:
         raise AskFailed("status")
