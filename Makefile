@@ -123,6 +123,10 @@ bench-runtime: .venv  ## Measure the runtime beside MLServer
 bench-operator: .venv  ## Measure the idle operator with 50 models
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.idle
 
+.PHONY: bench-verdicts
+bench-verdicts: .venv  ## Simulate how often verdicts err and how many requests they take
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.verdicts
+
 .PHONY: lock
 lock: .venv  ## Take the newest versions of all dependencies into the locks
 	$(lock) --python-version 3.11 --all-extras pyproject.toml runtime-image/pyproject.toml requirements/development.in \

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
+from scipy.stats import binom
 
-from modelway.analysis import figures
+from modelway.analysis import figures, sequences
 from modelway.analysis.figures import Pairs, Sums
 from modelway.analysis.judgement import judge, spent
+from modelway.analysis.sequences import Share
 from modelway.analysis.verdicts import Verdict
 from modelway.analysis.window import Window
 from modelway.api.analysis import Analysis, Metric
@@ -237,6 +239,18 @@ def false_aborts(seed: int, rollouts: int, limits: Callable[[Revision], Sequence
     return aborted
 
 
+def one_look_aborts(seed: int, rollouts: int) -> int:
+    """The same for one metric, errors that are just met, and the exact test for one look at 5 %, made at every look."""
+    random, aborted = np.random.default_rng(seed), 0
+    for _ in range(rollouts):
+        share = float(random.uniform(0.005, 0.02))
+        drawn = random.binomial(REQUESTS, np.array([[weight / 100] for weight in WEIGHTS]), size=(len(WEIGHTS), LOOKS))
+        errors = random.binomial(drawn, share).cumsum(axis=1)
+        chance = binom.sf(errors - 1, drawn.cumsum(axis=1), share)
+        aborted += bool((chance <= (100 - CONFIDENCE_PERCENT) / 100).any())
+    return aborted
+
+
 def found(
     seed: int, steps: int, effect: Effect, step: Step, *, verdict: Verdict = Verdict.FAIL, decision: str = "NoHarm"
 ) -> Found:
@@ -268,6 +282,8 @@ def main() -> int:
     print("\n".join(_detections(arguments.seed, arguments.steps)))
     print("\nUntil Pass with Evidence\n")
     print("\n".join(_passes(arguments.seed, arguments.steps)))
+    print("\nUntil Fail, errors of exactly 3 %\n")
+    print("\n".join(_limits()))
     print("\nA judgement\n")
     print("\n".join(_costs(arguments.seed)))
     return 0
@@ -288,9 +304,15 @@ def _aborts(seed: int, rollouts: int) -> Iterator[str]:
         ("met exactly", just_met),
         ("usual: +50 %, +20 %, 1 % above the noise", lambda _: USUAL),
     ):
-        aborted = false_aborts(seed, rollouts, limits)
-        low, high = wilson(aborted, rollouts)
-        yield f"| {name} | {aborted / rollouts:.1%} | {low:.1%} to {high:.1%} |"
+        yield _aborted(name, false_aborts(seed, rollouts, limits), rollouts)
+    yield _aborted(
+        "errors met exactly, a test for one look at 5 % made at each", one_look_aborts(seed, rollouts), rollouts
+    )
+
+
+def _aborted(name: str, aborted: int, rollouts: int) -> str:
+    low, high = wilson(aborted, rollouts)
+    return f"| {name} | {aborted / rollouts:.1%} | {low:.1%} to {high:.1%} |"
 
 
 def wilson(events: int, trials: int) -> tuple[float, float]:
@@ -303,7 +325,7 @@ def wilson(events: int, trials: int) -> tuple[float, float]:
 def _detections(seed: int, steps: int) -> Iterator[str]:
     yield f"| fault and limit | weight | found within {MOST:,} | median | 95 % |\n|---|---|---|---|---|"
     for effect in EFFECTS:
-        for step in _steps(effect.metric):
+        for step in steps_for(effect.metric):
             seen = found(seed, steps, effect, step)
             yield f"| {effect.name} | {step.weight} % | {seen.part:.1%} | {seen.median:,.0f} | {seen.late:,.0f} |"
 
@@ -320,13 +342,24 @@ def _passes(seed: int, steps: int) -> Iterator[str]:
         Metric(name="answers", builtin="Disagreement", max=0.01),
         Metric(name="flow", builtin="Throughput", max_decrease_percent=10),
     ):
-        for step in _steps(metric):
+        for step in steps_for(metric):
             effect = Effect(name=_limit(metric), metric=metric, stable=SAME, candidate=SAME)
             seen = found(seed, steps, effect, step, verdict=Verdict.PASS, decision="Evidence")
             yield f"| {effect.name} | {step.weight} % | {seen.part:.1%} | {seen.median:,.0f} | {seen.late:,.0f} |"
 
 
-def _steps(metric: Metric) -> tuple[Step, ...]:
+def _limits() -> Iterator[str]:
+    yield "| `max` | requests |\n|---|---|"
+    level = spent(CONFIDENCE_PERCENT, len(USUAL), len(WEIGHTS))
+    for limit in (0.005, 0.01, 0.015, 0.02, 0.025):
+        proof = sequences.price(level)
+        requests = next(
+            number for number in range(20, 10**6, 10) if sequences.above(Share(0.03 * number, number), limit) >= proof
+        )
+        yield f"| {limit:.1%} | {requests:,} |"
+
+
+def steps_for(metric: Metric) -> tuple[Step, ...]:
     """Fifty requests of the candidate, or pairs, between two looks."""
     looks = MOST // 50
     if metric.needs_shadow:

@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelway.analysis import figures, phrases, quantiles, sequences
+from modelway.analysis import figures, phrases, quantiles, searches, sequences
 from modelway.analysis.quantiles import Durations
 from modelway.analysis.sequences import Evidence, Interval, Share
 
@@ -254,7 +254,7 @@ class _Test:
             return None
         step = math.sqrt(2 * (self.proof + 2) * trials * edge * (1 - edge)) + 1
         step, end = (-step, 0.0) if self.is_least else (step, float(trials))
-        events = sequences.crossing(self.harm, edge * trials, step, proof=self.proof, end=end)
+        events = searches.crossing(self.harm, edge * trials, step, proof=self.proof, end=end)
         return None if events is None else events / trials
 
     def finding(

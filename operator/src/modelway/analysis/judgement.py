@@ -43,7 +43,7 @@ def judge(metric: Metric, window: Window, analysis: Analysis, level: float) -> J
     if metric.builtin is None:
         judgement = answers.judge(metric, window.tallies.get(metric.name))
     else:
-        bounds = limits.limits(metric)
+        bounds = limits.of(metric)
         judged = [_judged(metric, limit, window, analysis, level / len(bounds)) for limit in bounds]
         judgement = min(judged, key=lambda item: list(Verdict).index(item.verdict))
     return replace(judgement, is_dry_run=metric.dry_run)

@@ -22,7 +22,7 @@ class Limit:
     """Whether it compares the candidate with stable; then `value` is a percentage."""
 
 
-def limits(metric: Metric) -> tuple[Limit, ...]:
+def of(metric: Metric) -> tuple[Limit, ...]:
     """All limits of a built-in metric."""
     absolute = (metric.max, metric.min)
     relative = (metric.max_increase_percent, metric.max_decrease_percent)

@@ -16,8 +16,8 @@ below has one solution.
 Two revisions are compared along a line: "the candidate's share is at most offset + slope * stable's". For each share q
 that stable may have, the bets against q and against the candidate's limit are independent; their wealths may be
 multiplied, and the statement is refuted when the product is large for every q. That holds for any order and mixture of
-the requests of both. It takes about half the requests of comparing two intervals at half the level each, and a fifth
-more than if one knew that the split of the requests is exactly the weight.
+the requests of both. It takes half (equal traffic) to three quarters (5 % against 95 %) of the requests that comparing
+two intervals at half the level takes, and a fifth more than if the split of the requests were known to be the weight.
 
 - Bets and their sums: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", Journal of
   the Royal Statistical Society B 86 (2024); arXiv:2010.09686.
@@ -31,6 +31,8 @@ import math
 from collections.abc import Callable
 from math import exp, log, log1p
 from typing import NamedTuple
+
+from modelway.analysis import searches
 
 _STAKES = (
     (0.0, 0.05),
@@ -50,15 +52,9 @@ _LESS = tuple((-tilt, math.expm1(-tilt), log(stake)) for tilt, stake in _STAKES)
 
 FLOOR = log(_STAKES[0][1])
 """Evidence never falls below the stake that is kept."""
-_EXACT = 0.05
-"""How far below the least evidence along a line its approximation may be; it is never above."""
-_CLOSE = 0.03
-"""How far outside a bound its approximation may be, as a part of its distance from the estimate; it is never inside."""
-_STEPS = 40
-"""More than any search takes."""
 _TINY = 1e-12
 _REMOTE = 500.0
-"""Log odds beyond which a share is 0 or 1."""
+"""Logarithm of odds, or of a ratio, beyond which there is nothing."""
 
 Evidence = Callable[[float], float]
 _Stakes = tuple[tuple[float, float, float], ...]
@@ -130,7 +126,7 @@ def beyond(first: Share, second: Share, *, offset: float = 0.0, slope: float = 1
         return upper + lower, slope * falls + rises
 
     start, step = _likely(first, second, offset, slope)
-    return _least(product, low, high, start=min(max(start, low), high), step=step, proof=proof)
+    return searches.least(product, low, high, start=min(max(start, low), high), step=step, proof=proof)
 
 
 def _likely(first: Share, second: Share, offset: float, slope: float) -> tuple[float, float]:
@@ -156,7 +152,7 @@ def interval(share: Share, level: float) -> Interval:
 
 def _bound(evidence: Evidence, middle: float, step: float, level: float) -> float:
     end = math.copysign(_REMOTE, step)
-    found = crossing(evidence, log(middle / (1 - middle)), step, proof=price(level), end=end)
+    found = searches.crossing(evidence, log(middle / (1 - middle)), step, proof=price(level), end=end)
     return _logistic(found) if found is not None else float(step > 0)
 
 
@@ -171,58 +167,13 @@ def difference(first: Share, second: Share, level: float) -> Interval:
     return Interval(_least_difference(first, second, price(level)), -_least_difference(second, first, price(level)))
 
 
-def crossing(evidence: Evidence, inside: float, step: float, *, proof: float, end: float) -> float | None:
-    """Where evidence, of which there is none at `inside`, becomes proof in the direction of `step`.
-
-    It is never before that, and not far behind; None where there is no proof up to `end`. Evidence grows about as the
-    square of the distance, so its root is followed.
-    """
-    goal = math.sqrt(proof - 2 * FLOOR)
-    nearest = max if step < 0 else min
-
-    def excess(at: float) -> float:
-        return math.sqrt(max(0.0, min(evidence(at), 1e9) - 2 * FLOOR)) - goal
-
-    last, lack = inside, 1 - goal
-    while last != end:
-        at = nearest(inside + step, end)
-        surplus = excess(at)
-        if surplus >= 0:
-            return _narrowed(excess, (last, lack), (at, surplus), close=_CLOSE * abs(at - inside))
-        last, lack = at, surplus
-        step *= min(2.0, 1.05 * goal / max(goal + surplus, 0.1) + 0.05)
-    return None
-
-
-def _narrowed(excess: Evidence, inner: tuple[float, float], outer: tuple[float, float], *, close: float) -> float:
-    """The outer end of the bracket, once regula falsi has made it small.
-
-    It aims past the solution on either side in turn, so that both ends move.
-    """
-    (inside, lack), (outside, surplus) = inner, outer
-    toward = math.copysign(close / 3, outside - inside)
-    for step in range(_STEPS):
-        if abs(outside - inside) <= close:
-            break
-        root = outside - surplus * (outside - inside) / (surplus - lack) if step % 4 < 3 else (inside + outside) / 2
-        at = root + toward if step % 2 == 0 else root - toward
-        if not min(inside, outside) < at < max(inside, outside):
-            at = (inside + outside) / 2
-        value = excess(at)
-        if value >= 0:
-            outside, surplus = at, value
-        else:
-            inside, lack = at, value
-    return outside
-
-
 def _least_ratio(first: Share, second: Share, proof: float) -> float:
     """The largest number for which it is proven that the first share is more than so many times the second one."""
     if not second.trials or above(first, _TINY) + FLOOR < proof:
         return 0.0
     likely = log(first.estimate / max(second.estimate, 1 / second.trials))
     step = math.sqrt(2 * (proof + 4) * (1 / first.events + 1 / max(second.events, 1)))
-    found = crossing(
+    found = searches.crossing(
         lambda at: beyond(first, second, slope=exp(at), proof=proof), likely, -step, proof=proof, end=-_REMOTE
     )
     return 0.0 if found is None else exp(found)
@@ -235,61 +186,10 @@ def _least_difference(first: Share, second: Share, proof: float) -> float:
     scatter = sum((share.estimate + 1 / (share.trials + 1)) / (share.trials + 1) for share in (first, second))
     step = math.sqrt(2 * (proof + 4) * scatter)
     likely = first.estimate - second.estimate
-    found = crossing(lambda at: beyond(first, second, offset=at, proof=proof), likely, -step, proof=proof, end=-1.0)
+    found = searches.crossing(
+        lambda at: beyond(first, second, offset=at, proof=proof), likely, -step, proof=proof, end=-1.0
+    )
     return -1.0 if found is None else found
-
-
-class _Tangent(NamedTuple):
-    """A point of a convex function, and its slope there."""
-
-    at: float
-    value: float
-    slope: float
-
-
-def _least(
-    function: Callable[[float], tuple[float, float]],
-    low: float,
-    high: float,
-    *,
-    start: float,
-    step: float,
-    proof: float,
-) -> float:
-    """The least value of a convex function, from below: where the tangents to its left and its right meet.
-
-    The search ends early where it only matters whether the value reaches `proof`.
-    """
-    left = right = None
-    at, lowest, best, bound = start, start, math.inf, -math.inf
-    for turn in range(_STEPS):
-        here = _Tangent(at, *function(at))
-        best = min(best, here.value)
-        if here.slope < 0:
-            left = here
-        else:
-            right = here
-        if left and right:
-            lowest, bound = _meeting(left, right)
-        elif (at <= low and not left) or (at >= high and not right):
-            bound = best
-        if best < proof < math.inf or bound >= proof or best - bound < _EXACT:
-            break
-        if not left or not right:
-            at, step = min(max(at + math.copysign(step, -here.slope), low), high), 2 * step
-        elif turn % 2:
-            at = lowest
-        else:
-            # Where the slope would be 0 if it changed evenly.
-            at = left.at - left.slope * (right.at - left.at) / (right.slope - left.slope)
-    return best if best < proof < math.inf else bound
-
-
-def _meeting(left: _Tangent, right: _Tangent) -> tuple[float, float]:
-    """Where two tangents meet: place and value."""
-    drop = right.value - left.value + left.slope * left.at - right.slope * right.at
-    at = drop / (left.slope - right.slope)
-    return at, left.value + left.slope * (at - left.at)
 
 
 def _logistic(odds: float) -> float:
