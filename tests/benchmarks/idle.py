@@ -6,23 +6,16 @@ an idle operator does is the same as with pods: it renews its lease and keeps it
 
 import argparse
 import json
-import os
-import re
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.servers import cpu_seconds
-from cluster import control_plane, scratch
+from cluster import control_plane, operator_process, scratch
+from cluster.operator_process import Operator
 
 GOAL_PERCENT = 0.5
 NAMESPACE = "bench"
@@ -30,9 +23,6 @@ _PATIENCE_SECONDS = 120
 _QUIET_LOOKS = 20
 _PAUSE_SECONDS = 0.5
 _CRDS = Path(__file__).parents[2] / "crds"
-_REQUESTS = re.compile(
-    r'^modelway_api_requests_total\{code="[^"]*",kind="([^"]*)",verb="([^"]*)"\} (\S+)$', re.MULTILINE
-)
 _RUNTIME = {
     "apiVersion": "serving.modelway.io/v1alpha1",
     "kind": "ClusterModelRuntime",
@@ -45,46 +35,16 @@ _RUNTIME = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """The operator as a process of its own, and where it tells its figures."""
-
-    pid: int
-    port: int
-
-    def metrics(self) -> str:
-        """Its metrics page; empty while it does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as response:
-                return str(response.read().decode())
-        except (urllib.error.URLError, OSError):
-            return ""
-
-    def requests(self) -> Counter[str]:
-        """Requests to the API server since its start, by verb and kind."""
-        return Counter({f"{verb} {kind}": int(float(count)) for kind, verb, count in _REQUESTS.findall(self.metrics())})
-
-    def passes(self) -> float:
-        """Reconciliations since its start."""
-        found = re.search(r'^modelway_reconciles_total\{result="done"\} (\S+)$', self.metrics(), re.MULTILINE)
-        return float(found[1]) if found else 0.0
-
-    def memory_mib(self) -> float:
-        """Resident memory."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 def main() -> int:
     """Prints CPU, memory and requests of the idle operator."""
     arguments = _arguments()
     with control_plane.running() as plane, scratch.folder("modelway-bench-") as folder:
         _furnish(plane, arguments.models)
-        with _running(plane, folder) as operator:
+        with operator_process.running(plane.kubeconfig, folder, lease_namespace=NAMESPACE) as operator:
             _wait_until_quiet(operator, arguments.models)
-            used, requests = cpu_seconds(operator.pid), operator.requests()
+            used, requests = cpu_seconds(operator.process.pid), operator.requests()
             time.sleep(arguments.seconds)
-            share = (cpu_seconds(operator.pid) - used) / arguments.seconds * 100
+            share = (cpu_seconds(operator.process.pid) - used) / arguments.seconds * 100
             _report(operator, arguments, share, operator.requests() - requests)
     return 0
 
@@ -119,27 +79,6 @@ def _kubectl(plane: control_plane.Running, *words: str, stdin: str | None = None
     done = subprocess.run(command, input=stdin, text=True, capture_output=True, check=False)
     if done.returncode:
         raise SystemExit(f"kubectl {' '.join(words)}: {done.stderr}")
-
-
-@contextmanager
-def _running(plane: control_plane.Running, folder: Path) -> Iterator[Operator]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    settings = {
-        "KUBECONFIG": str(plane.kubeconfig),
-        "MODELWAY_LEASE_NAMESPACE": NAMESPACE,
-        "MODELWAY_HTTP_PORT": str(port),
-        "MODELWAY_RUNTIME_IMAGE": "example.com/runtime",
-    }
-    log = folder / "operator.log"
-    with log.open("wb") as stream:
-        command = [sys.executable, "-m", "modelway"]
-        process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=stream, stderr=stream)
-    try:
-        yield Operator(pid=process.pid, port=port)
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def _wait_until_quiet(operator: Operator, models: int) -> None:

@@ -18,6 +18,12 @@ from cluster.versions import CONTROL_PLANE_PACKAGES, CONTROL_PLANE_TOOLS
 SERVICES = "10.96.0.0/16"
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
 """The kernel kills the process when the one that started it ends, however it ends."""
+CONTROLLERS = (
+    "deployment-controller",
+    "replicaset-controller",
+    "garbage-collector-controller",
+    "namespace-controller",
+)
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -153,6 +159,31 @@ def running() -> Iterator[Running]:
             processes.kill_marked(folder)
             for process in started:
                 process.handle.wait()
+
+
+@contextmanager
+def controllers(plane: Running) -> Iterator[None]:
+    """The real controllers of Deployments and ReplicaSets, and the garbage collector, beside a control plane.
+
+    Start them when the CRDs are there: the collector learns of new kinds every half minute only. Nothing runs a Pod.
+    """
+    folder = plane.kubeconfig.parent
+    command = (
+        str(tools.binary("kube-controller-manager")),
+        f"--kubeconfig={plane.kubeconfig}",
+        f"--controllers={','.join(CONTROLLERS)}",
+        f"--cert-dir={folder}/controllers",
+        "--leader-elect=false",
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+    )
+    started = processes.start("kube-controller-manager", (*DIE_WITH_PARENT, *command), folder.parent)
+    try:
+        yield
+        started.require_running()
+    finally:
+        started.handle.kill()
+        started.handle.wait()
 
 
 def _require_tools() -> None:

@@ -1,18 +1,12 @@
 """The whole operator as a process on a real API server: start, watch, faults, take-over, end."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +16,7 @@ import yaml
 
 from cluster import control_plane, tools, versions
 from cluster.gateway import without_descriptions
+from cluster.operator_process import Operator
 from modelway import __version__
 from modelway.kinds import Manifest
 
@@ -51,68 +46,6 @@ def until(is_true: Callable[[], Any], what: str) -> Any:
     raise AssertionError(f"Not so after {PATIENCE:.0f} s: {what}")
 
 
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return int(server.getsockname()[1])
-
-
-@dataclass
-class Operator:
-    """One process of the operator, that watches one namespace and has its lease there."""
-
-    kubeconfig: Path
-    namespace: str
-    folder: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.port = free_port()
-        self.log = self.folder / f"operator-{self.port}.log"
-        named = {
-            "KUBECONFIG": str(self.kubeconfig),
-            "MODELWAY_NAMESPACES": self.namespace,
-            "MODELWAY_LEASE_NAMESPACE": self.namespace,
-            "MODELWAY_HTTP_PORT": str(self.port),
-            "MODELWAY_RUNTIME_IMAGE": "example.com/runtime",
-            **self.environment,
-        }
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "modelway"], env={**os.environ, **named}, stdout=log, stderr=log
-            )
-
-    def get(self, path: str) -> tuple[int, str]:
-        """Status and text; 0 when nobody answers."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as failure:
-            with failure:
-                return failure.code, failure.read().decode()
-        except OSError:
-            return 0, ""
-
-    def metric(self, sample: str) -> float:
-        """A sample such as `modelway_leader`; 0 when there is none."""
-        lines = self.get("/metrics")[1].splitlines()
-        return next((float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample), 0.0)
-
-    def wait_until_leading(self) -> "Operator":
-        until(lambda: self.metric("modelway_leader") == 1 or self._require_running(), "it leads")
-        return self
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def _require_running(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
-        return False
-
-
 Start = Callable[..., Operator]
 
 
@@ -121,14 +54,13 @@ def start(plane: control_plane.Running, kubectl: Kubectl, namespace: str, tmp_pa
     """Starts operators that are gone after the test; without Any of them the CRDs are there."""
     started: list[Operator] = []
 
-    def begin(kubeconfig: Path = plane.kubeconfig, **environment: str) -> Operator:
-        started.append(Operator(kubeconfig, namespace, tmp_path, environment))
+    def begin(kubeconfig: Path = plane.kubeconfig, **settings: str) -> Operator:
+        started.append(Operator(kubeconfig, tmp_path, namespaces=namespace, lease_namespace=namespace, **settings))
         return started[-1]
 
     yield begin
     for operator in started:
-        operator.process.kill()
-        operator.process.wait()
+        operator.end()
 
 
 @pytest.fixture
@@ -165,7 +97,7 @@ def observed(kubectl: Kubectl, namespace: str, name: str, generation: int = 1) -
 def test_an_applied_model_gets_its_children_and_a_graceful_end_leaves_a_free_lease(
     start: Start, kubectl: Kubectl, namespace: str, runtimes: Path
 ) -> None:
-    operator = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    operator = start(default_runtimes=str(runtimes)).wait_until_leading()
     assert operator.get("/readyz") == operator.get("/healthz") == (200, "ok")
     kubectl("apply", "-n", namespace, "-f", "-", stdin=model("iris"))
     until(lambda: read(kubectl, namespace, "deploy")["items"], "the model has a Deployment")
@@ -193,8 +125,8 @@ def test_the_runtimes_arrival_wakes_a_model_that_waits_for_it(
 def test_another_process_takes_over_from_one_that_was_killed_and_continues_in_a_higher_epoch(
     start: Start, kubectl: Kubectl, namespace: str, runtimes: Path
 ) -> None:
-    first = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
-    second = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes))
+    first = start(default_runtimes=str(runtimes)).wait_until_leading()
+    second = start(default_runtimes=str(runtimes))
     until(lambda: second.get("/readyz")[0] == 200, "the second is ready to lead")
     kubectl("apply", "-n", namespace, "-f", "-", stdin=model("iris"))
     until(lambda: observed(kubectl, namespace, "iris"), "the first one works")
@@ -328,25 +260,22 @@ def writes(audit_log: Path, since: int) -> list[str]:
 def test_a_restart_with_fifty_models_writes_nothing_but_the_lease(
     start: Start, plane: control_plane.Running, kubectl: Kubectl, namespace: str, runtimes: Path
 ) -> None:
-    operator = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    operator = start(default_runtimes=str(runtimes)).wait_until_leading()
     kubectl("apply", "-n", namespace, "-f", "-", stdin="\n---\n".join(model(f"m{number}") for number in range(50)))
     until(lambda: len(read(kubectl, namespace, "deploy")["items"]) == 50, "each has a Deployment")
-
-    def passes(process: Operator) -> float:
-        return process.metric('modelway_reconciles_total{result="done"}')
 
     seen: list[float] = []
 
     def is_quiet() -> bool:
-        seen.append(passes(operator))
+        seen.append(operator.passes())
         return len(seen) > 20 and len(set(seen[-20:])) == 1
 
     until(is_quiet, "nothing more is to be done")
     assert writes(plane.audit_log, 0), "the log is the right one"
     assert operator.stop() == 0
     since = len(plane.audit_log.read_text().splitlines())
-    again = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
-    until(lambda: passes(again) >= 50, "every model was looked at")
+    again = start(default_runtimes=str(runtimes)).wait_until_leading()
+    until(lambda: again.passes() >= 50, "every model was looked at")
     until(lambda: again.metric('modelway_sweeps_total{kind="Pod"}') >= 1, "the first sweep is over")
     assert again.stop() == 0
     assert writes(plane.audit_log, since) == []
