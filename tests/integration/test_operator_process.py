@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -414,7 +416,7 @@ def test_a_gateway_api_that_goes_ends_the_process_in_order_and_is_missed_by_the_
         "the lease is free",
     )
     assert lease["spec"]["leaseTransitions"] == 1
-    assert any("httproutes are served no longer" in line["message"] for line in operator.lines())
+    assert any("is not served any more" in line["message"] for line in operator.lines())
     start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
 
     def stalled() -> str:

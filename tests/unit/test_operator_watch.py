@@ -7,18 +7,19 @@ from modelway.cluster.cache import Cache
 from modelway.cluster.intake import Intake
 from modelway.cluster.queue import WorkQueue
 from modelway.cluster.session import Connection
+from modelway.cluster.streams import Streams
 from modelway.cluster.watched import watched
 from modelway.handlers import Watch
 from modelway.metrics import Metrics
 
 
 def watch() -> Watch:
+    scope = watched(gateway=False)
     return Watch(
         connection=Connection(),
-        watched=watched(gateway=False),
+        watched=scope,
         intake=Intake(Cache(), WorkQueue(), Metrics()),
-        relisted=lambda kind: None,
-        gone=lambda kind: None,
+        streams=Streams(scope, begun=lambda kind: None, ended=lambda code, why: None),
         streaming=True,
     )
 

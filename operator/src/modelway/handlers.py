@@ -4,17 +4,15 @@ import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 
-import aiohttp
 import kopf
 
 from modelway import names
-from modelway.cluster import paths
 from modelway.cluster.intake import Intake
 from modelway.cluster.jitter import spread
 from modelway.cluster.session import Connection
+from modelway.cluster.streams import Streams
 from modelway.cluster.watched import Watched, selector
 from modelway.kinds import Kind
 
@@ -83,10 +81,7 @@ class Watch:
     connection: Connection
     watched: Watched
     intake: Intake
-    relisted: Callable[[Kind], None]
-    """Called when the watch of a kind began anew: it does not tell of deletions before that."""
-    gone: Callable[[Kind], None]
-    """Called when the API server does not know a kind any more; kopf gives up all watches then."""
+    streams: Streams
     streaming: bool
     """Whether the server can begin a watch with the objects themselves."""
     logins: _Logins = field(default_factory=_Logins)
@@ -154,30 +149,8 @@ class Watch:
         await self.logins.pace()
         return kopf.AiohttpSession(
             server=self.connection.server,
-            aiohttp_session=self.connection.session(connections=0, traces=(self._trace(),)),
+            aiohttp_session=self.connection.session(connections=0, middlewares=(self.streams.guard,)),
         )
-
-    def _trace(self) -> aiohttp.TraceConfig:
-        """Sees where a watch begins anew, or cannot begin any more, which kopf does not tell."""
-        kinds = {(paths.group(kind), kind.plural): kind for kind in self.watched.kinds}
-
-        async def on_request_end(_: Any, __: Any, params: aiohttp.TraceRequestEndParams) -> None:
-            url = params.url
-            kind = kinds.get(("/".join(url.path.split("/")[: _depth(url.path)]), url.path.rsplit("/", 1)[-1]))
-            begins = "watch" not in url.query or "sendInitialEvents" in url.query
-            if kind is not None and params.response.status == HTTPStatus.NOT_FOUND:
-                self.gone(kind)
-            elif kind is not None and begins and "continue" not in url.query and params.response.status == 200:
-                self.relisted(kind)
-
-        trace = aiohttp.TraceConfig()
-        trace.on_request_end.append(on_request_end)
-        return trace
-
-
-def _depth(path: str) -> int:
-    """Segments of `/api/v1` or `/apis/GROUP/VERSION`, with the empty one before the first slash."""
-    return 3 if path.startswith("/api/") else 4
 
 
 def _is(kind: Kind) -> Callable[[Any], bool]:

@@ -22,6 +22,7 @@ from modelway.cluster.queue import WorkQueue
 from modelway.cluster.scrape import CacheCollector, QueueCollector
 from modelway.cluster.session import Connection
 from modelway.cluster.snapshot import Key
+from modelway.cluster.streams import Streams
 from modelway.cluster.sync import Sync
 from modelway.cluster.transport import Transport
 from modelway.cluster.watched import watched
@@ -122,8 +123,7 @@ class Process:
             connection=connection,
             watched=scope,
             intake=self._intake,
-            relisted=self._sync.request,
-            gone=lambda kind: stop.request(0, f"{kind.plural} are served no longer; a new start sees what there is"),
+            streams=Streams(scope, begun=self._sync.request, ended=stop.request),
             streaming=cluster.can_stream_lists,
         )
         self._inquirer = Inquirer(

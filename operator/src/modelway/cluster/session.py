@@ -8,7 +8,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 import aiohttp
-from aiohttp.client_middlewares import ClientHandlerType
+from aiohttp.client_middlewares import ClientHandlerType, ClientMiddlewareType
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 
@@ -42,15 +42,16 @@ class Connection:
         """`https://host:port`, without a slash at the end."""
         return str(self._configuration.host).rstrip("/")
 
-    def session(self, *, connections: int = 64, traces: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
+    def session(
+        self, *, connections: int = 64, middlewares: Sequence[ClientMiddlewareType] = ()
+    ) -> aiohttp.ClientSession:
         """A new session; the caller closes it. `connections` 0 is no limit (watches need one each)."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, ssl=self._tls(), keepalive_timeout=60),
             headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
             proxy=self._configuration.proxy,
-            middlewares=(self._authorize,),
-            trace_configs=list(traces),
+            middlewares=(*middlewares, self._authorize),
         )
 
     def _tls(self) -> ssl.SSLContext | bool:

@@ -122,10 +122,10 @@ def _decode(status: int, content: bytes, headers: Mapping[str, str]) -> dict[str
         body = {}
     if status < 300:
         return body
-    raise error(status, body, _retry_after(headers))
+    raise error(status, body, retry_after(headers))
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
+def retry_after(headers: Mapping[str, str]) -> float:
     """Seconds that the server asks us to wait; 1 when it gives none or a date."""
     value = headers.get("Retry-After", "")
     return float(value) if value.isdecimal() else 1.0

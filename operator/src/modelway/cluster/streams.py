@@ -1,0 +1,147 @@
+"""Makes of whatever the API server answers to the watching framework something that it survives.
+
+At half a line, at an ERROR event other than 410 and at most refusals kopf ends one watch, leaves the process
+without it, and kills the process half a minute later. So a middleware of its session stands between: what cannot be
+read is a lost connection, what cannot be continued is an expired watch.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from aiohttp.client_middlewares import ClientHandlerType
+
+from modelway.cluster import paths
+from modelway.cluster.transport import retry_after
+from modelway.cluster.watched import Watched
+from modelway.kinds import Kind
+
+MOST_RETRY_AFTER_SECONDS = 20.0
+"""Shorter than kopf's patience with a request."""
+
+_EXPIRED_EVENT = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n'
+_EXPIRED_LIST = b'{"metadata":{"resourceVersion":"0"},"items":[]}'
+"""A last page after which kopf watches from 0 on, and such a watch begins with every object."""
+_PASSES = frozenset({HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+"""What kopf knows how to live with, beside 5xx."""
+
+log = logging.getLogger(__name__)
+
+
+class Streams:
+    """What lies between kopf and the API server."""
+
+    def __init__(self, watched: Watched, *, begun: Callable[[Kind], None], ended: Callable[[int, str], None]) -> None:
+        """`begun` is called when a kind is read anew: nothing tells then of deletions before that.
+
+        `ended` is called with an exit code and the reason when a kind cannot be watched any more by this process.
+        """
+        self._kinds = {(paths.group(kind), kind.plural): kind for kind in watched.kinds}
+        self._begun = begun
+        self._ended = ended
+
+    async def guard(self, request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
+        """The middleware. What it raises, kopf takes for a lost connection and tries again after a pause."""
+        is_watch = "watch" in request.url.query
+        response = await handler(request)
+        if response.status == HTTPStatus.GONE:
+            return _told(response, _EXPIRED_EVENT if is_watch else _EXPIRED_LIST)
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            await asyncio.sleep(min(retry_after(response.headers), MOST_RETRY_AFTER_SECONDS))
+            raise _lost(response)
+        kind = self._kind(request.url.path)
+        if kind is not None and response.status not in _PASSES and response.status < 500:
+            await self._give_up(kind, response)
+            raise _lost(response)
+        if response.status != HTTPStatus.OK:
+            return response
+        await self._receive(response, is_watch=is_watch)
+        begins = not is_watch or "sendInitialEvents" in request.url.query
+        if kind is not None and begins and "continue" not in request.url.query:
+            self._begun(kind)
+        return response
+
+    async def _give_up(self, kind: Kind, response: aiohttp.ClientResponse) -> None:
+        """The kind is gone, or the server cannot do what is asked of it: asking again does not help."""
+        if response.status == HTTPStatus.NOT_FOUND:
+            self._ended(0, f"{kind} is not served any more; a new start looks what is")
+            return
+        said = (await response.text())[:200]
+        self._ended(1, f"A watch of {kind} was refused with {response.status}: {said}")
+
+    @staticmethod
+    async def _receive(response: aiohttp.ClientResponse, *, is_watch: bool) -> None:
+        if is_watch:
+            _replace(response, response.content.iter_any())
+            return
+        try:
+            json.loads(await response.read())
+        except (aiohttp.ClientPayloadError, ValueError) as failure:
+            raise aiohttp.ClientConnectionError("an answer ended too soon") from failure
+
+    def _kind(self, path: str) -> Kind | None:
+        """The kind of a list or watch; None for discovery."""
+        parts = path.split("/")
+        depth = 3 if path.startswith("/api/") else 4
+        return self._kinds.get(("/".join(parts[:depth]), parts[-1]))
+
+
+class _Lines:
+    """The content of a watch, whole line by whole line."""
+
+    def __init__(self, content: aiohttp.StreamReader, chunks: AsyncIterator[bytes]) -> None:
+        self._content = content
+        self._chunks = chunks
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is what it was: the response itself looks at its content's end."""
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
+        """Complete events. Raises ClientPayloadError at anything else."""
+        rest = b""
+        async for chunk in self._chunks:
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                yield _checked(line)
+        if rest:
+            raise aiohttp.ClientPayloadError("a watch ended in the middle of a line")
+
+    async def read(self) -> bytes:
+        """All of it."""
+        return b"".join([chunk async for chunk in self._chunks])
+
+
+def _checked(line: bytes) -> bytes:
+    """The line; whatever error it tells of, the watch is to begin anew."""
+    if not (line.startswith(b'{"type":"') and line.endswith(b"}")):
+        raise aiohttp.ClientPayloadError("a watch told of something that is no event")
+    if not line.startswith(b'{"type":"ERROR"'):
+        return line + b"\n"
+    log.info("A watch ended with an error: %s", line[:300].decode(errors="replace"))
+    return _EXPIRED_EVENT
+
+
+def _told(response: aiohttp.ClientResponse, content: bytes) -> aiohttp.ClientResponse:
+    """The response with other content, as if it were good."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    response.release()
+    response.status = HTTPStatus.OK
+    _replace(response, chunks())
+    return response
+
+
+def _replace(response: aiohttp.ClientResponse, chunks: AsyncIterator[bytes]) -> None:
+    response.content = _Lines(response.content, chunks)  # type: ignore[assignment]  # has what is asked of it
+
+
+def _lost(response: aiohttp.ClientResponse) -> aiohttp.ClientConnectionError:
+    response.release()
+    return aiohttp.ClientConnectionError(f"{response.status} {response.reason}")
