@@ -1,4 +1,4 @@
-"""What stands between kopf and the API server: no answer to a watch ends it for good."""
+"""What stands between kopf and the API server: no answer to a watch ends it for good, none makes it hurry."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from modelway import kinds
-from modelway.cluster.streams import Streams
+from modelway.cluster.streams import LARGEST_PAUSE_SECONDS, Streams, _Pace
 from modelway.cluster.watched import watched
 from modelway.kinds import Kind
 
@@ -190,3 +190,21 @@ async def test_where_a_kind_is_read_anew_is_told(scene: Any, query: dict[str, st
     async with here.session.get(f"{here.url}{PODS}", params=query) as response:
         assert response.status == 200
     assert here.heard.begun == [kinds.POD] * begins
+
+
+def test_watches_that_end_at_once_begin_less_and_less_often() -> None:
+    pace, now, pauses = _Pace(), 100.0, []
+    for _ in range(6):
+        pauses.append(pace.pause(now))
+        now += pauses[-1]
+        pace.began = now
+    assert pauses[0] == 0
+    for pause, wanted in zip(pauses[1:], [1, 2, 4, 5, 5], strict=True):
+        assert 0.7 * wanted <= pause <= 1.3 * wanted
+
+
+def test_a_watch_that_lived_long_is_followed_at_once() -> None:
+    pace = _Pace(began=100.0, short=9)
+    assert pace.pause(161.0) == 0
+    assert pace.short == 0
+    assert LARGEST_PAUSE_SECONDS < 15

@@ -1,14 +1,16 @@
 """Makes of whatever the API server answers to the watching framework something that it survives.
 
 At half a line, at an ERROR event other than 410 and at most refusals kopf ends one watch, leaves the process
-without it, and kills the process half a minute later. So a middleware of its session stands between: what cannot be
-read is a lost connection, what cannot be continued is an expired watch.
+without it, and kills the process half a minute later. A watch that ends it begins again at once. So a middleware of
+its session stands between: what cannot be read is a lost connection, what cannot be continued is an expired watch,
+and no watch begins too soon after the one before.
 """
 
 import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -16,10 +18,14 @@ import aiohttp
 from aiohttp.client_middlewares import ClientHandlerType
 
 from modelway.cluster import paths
+from modelway.cluster.jitter import spread
 from modelway.cluster.transport import retry_after
 from modelway.cluster.watched import Watched
 from modelway.kinds import Kind
 
+CALM_SECONDS = 60.0
+"""A watch that lived so long was a good one."""
+LARGEST_PAUSE_SECONDS = 5.0
 MOST_RETRY_AFTER_SECONDS = 20.0
 """Shorter than kopf's patience with a request."""
 
@@ -30,6 +36,20 @@ _PASSES = frozenset({HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDE
 """What kopf knows how to live with, beside 5xx."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Pace:
+    """How soon a watch may begin after the one before: 1, 2, 4, 5, 5 … seconds while they are short."""
+
+    began: float = float("-inf")
+    short: int = 0
+
+    def pause(self, now: float) -> float:
+        """Seconds from now."""
+        self.short = 0 if now - self.began > CALM_SECONDS else self.short + 1
+        pause = min(2.0 ** (self.short - 1), LARGEST_PAUSE_SECONDS) if self.short else 0.0
+        return max(0.0, self.began + spread(pause, 0.3) - now)
 
 
 class Streams:
@@ -43,10 +63,13 @@ class Streams:
         self._kinds = {(paths.group(kind), kind.plural): kind for kind in watched.kinds}
         self._begun = begun
         self._ended = ended
+        self._paces: dict[str, _Pace] = {}
 
     async def guard(self, request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
         """The middleware. What it raises, kopf takes for a lost connection and tries again after a pause."""
         is_watch = "watch" in request.url.query
+        if is_watch:
+            await self._pace(request.url.path)
         response = await handler(request)
         if response.status == HTTPStatus.GONE:
             return _told(response, _EXPIRED_EVENT if is_watch else _EXPIRED_LIST)
@@ -64,6 +87,12 @@ class Streams:
         if kind is not None and begins and "continue" not in request.url.query:
             self._begun(kind)
         return response
+
+    async def _pace(self, path: str) -> None:
+        clock = asyncio.get_running_loop().time
+        pace = self._paces.setdefault(path, _Pace())
+        await asyncio.sleep(pace.pause(clock()))
+        pace.began = clock()
 
     async def _give_up(self, kind: Kind, response: aiohttp.ClientResponse) -> None:
         """The kind is gone, or the server cannot do what is asked of it: asking again does not help."""
