@@ -185,6 +185,13 @@ async def test_a_list_that_expires_half_way_begins_anew(serve: Any, session: Cli
     assert server.seen[-1] == "GET /api/v1/pods?limit=500&labelSelector=a%3Db&continue=u"
 
 
+async def test_a_list_that_always_expires_is_given_up(serve: Any, session: ClientSession) -> None:
+    server = await serve([status(410, "Expired")])
+    with pytest.raises(Gone):
+        await Client(Transport(session, server.url, metrics=Metrics())).listing(kinds.POD)
+    assert len(server.seen) == 3
+
+
 def test_an_error_names_the_fields_that_are_wrong() -> None:
     body = {"message": "m", "details": {"causes": [{"field": "spec.x", "message": "too long"}, {}]}}
     assert error(422, body).causes == (("spec.x", "too long"), ("", ""))

@@ -12,6 +12,7 @@ from modelway.kinds import Kind, Manifest
 
 CHUNK = 500
 """Objects in one answer to a list."""
+MOST_BEGINNINGS = 3
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _WRITE = {"fieldManager": names.FIELD_MANAGER, "fieldValidation": "Strict"}
 
@@ -41,12 +42,17 @@ class Client:
     async def listing(
         self, kind: Kind, namespace: str | None = None, selector: str = "", *, metadata_only: bool = False
     ) -> Listing:
-        """The same with the moment's resourceVersion; begins anew when it takes too long for the server."""
-        while True:
+        """The same with the moment's resourceVersion; begins anew when it takes too long for the server.
+
+        Raises Gone when it always does.
+        """
+        accept = METADATA_ONLY if metadata_only else ""
+        for _ in range(MOST_BEGINNINGS - 1):
             try:
-                return await self._chunks(kind, namespace, selector, METADATA_ONLY if metadata_only else "")
+                return await self._chunks(kind, namespace, selector, accept)
             except Gone:
                 continue
+        return await self._chunks(kind, namespace, selector, accept)
 
     async def _chunks(self, kind: Kind, namespace: str | None, selector: str, accept: str) -> Listing:
         path, items = paths.collection(kind, namespace), []
