@@ -78,6 +78,10 @@ def ok(**body: Any) -> Callable[[web.Request], web.Response]:
     return lambda _: web.json_response(body)
 
 
+def half(_: web.Request) -> web.Response:
+    return web.Response(body=b'{"items": [{"meta', content_type="application/json")
+
+
 def drop(request: web.Request) -> web.Response:
     assert request.transport is not None
     request.transport.close()
@@ -96,6 +100,7 @@ PUT = Request(method="PUT", path="/api/v1/pods/x", verb="update", kind="Pod", pa
         pytest.param(status(503), id="503"),
         pytest.param(status(429), id="429"),
         pytest.param(drop, id="connection lost"),
+        pytest.param(half, id="half an answer"),
     ],
 )
 async def test_what_may_pass_is_tried_again(

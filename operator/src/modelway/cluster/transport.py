@@ -113,15 +113,20 @@ def encode(body: object) -> bytes:
 
 
 def _decode(status: int, content: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
-    """The JSON object of a good answer; a bad one raises the error that its `Status` stands for."""
+    """The JSON object of a good answer; a bad one raises the error that its `Status` stands for.
+
+    Raises Unreachable at a good answer that is none: half a list taken for a whole one would look like deletions.
+    """
     try:
-        body = json.loads(content) if content else {}
+        body = json.loads(content)
     except ValueError:
-        body = {"message": content[:200].decode(errors="replace").strip()}
-    if not isinstance(body, dict):
-        body = {}
-    if status < 300:
+        body = None
+    if isinstance(body, dict) and status < 300:
         return body
+    if status < 300:
+        raise Unreachable(status, "Unreadable", f"The API server answered {status} with what is no JSON object")
+    if not isinstance(body, dict):
+        body = {"message": content[:200].decode(errors="replace").strip()}
     raise error(status, body, retry_after(headers))
 
 
