@@ -18,6 +18,8 @@ POLL_SECONDS = 60.0
 SWEEP_JITTER = 0.2
 SETTLE_SECONDS = 1.0
 """Between a watch's new beginning and the sweep that looks for deletions before it."""
+PAUSE_SECONDS = 5.0
+"""Between a sweep that failed and the next try."""
 MOST_SINGLE_READS = 50
 """More differences than this are read with one list instead of one by one."""
 
@@ -27,12 +29,24 @@ log = logging.getLogger(__name__)
 class Sync:
     """Lists the watched kinds into the cache."""
 
-    def __init__(self, client: Client, cache: Cache, intake: Intake, *, watched: Watched, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        intake: Intake,
+        *,
+        watched: Watched,
+        metrics: Metrics,
+        settle: float = SETTLE_SECONDS,
+        pause: float = PAUSE_SECONDS,
+    ) -> None:
         self._client = client
         self._cache = cache
         self._intake = intake
         self._watched = watched
         self._metrics = metrics
+        self._settle = settle
+        self._pause = pause
         self._requests: asyncio.Queue[Kind] = asyncio.Queue()
 
     async def prime(self) -> None:
@@ -76,11 +90,11 @@ class Sync:
     async def _serve_requests(self) -> None:
         while True:
             requested = {await self._requests.get()}
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(self._settle)
             while not self._requests.empty():
                 requested.add(self._requests.get_nowait())
-            for kind in requested:
-                await self._try_sweep(kind)
+            if not all([await self._try_sweep(kind) for kind in requested]):
+                await asyncio.sleep(self._pause)
 
     async def _poll(self, kind: Kind) -> None:
         """Sweep a kind of others, which this cluster need not have."""
@@ -102,11 +116,15 @@ class Sync:
             await asyncio.sleep(spread(SWEEP_SECONDS, SWEEP_JITTER))
             await self._try_sweep(kind)
 
-    async def _try_sweep(self, kind: Kind) -> None:
+    async def _try_sweep(self, kind: Kind) -> bool:
+        """Whether it came to its end; else it is requested again: what a watch missed, nobody else will find."""
         try:
             await self.sweep(kind)
         except ApiError as failure:
             log.warning("Sweep failed: %s", failure, extra={"kind": kind.name})
+            self._requests.put_nowait(kind)
+            return False
+        return True
 
     async def _sweep(self, kind: Kind, namespace: str | None) -> int:
         listing = await self._client.listing(kind, namespace, selector(kind), metadata_only=True)
