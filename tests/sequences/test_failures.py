@@ -42,7 +42,7 @@ def with_broken(script: dict[str, Any], **fields: Any) -> World:
 
 
 @pytest.mark.parametrize(("script", "reason"), VERDICTS)
-def test_a_verdict_takes_the_candidate_back_and_is_remembered(script: dict[str, Any], reason: str) -> None:
+def test_35_a_verdict_takes_the_candidate_back_and_is_remembered(script: dict[str, Any], reason: str) -> None:
     world = with_broken(script)
     world.run_to_phase("RolledBack")
     world.run_for(90)
@@ -67,7 +67,7 @@ def shares_ever(world: World) -> set[str]:
 
 
 @pytest.mark.parametrize(("script", "reason"), ENVIRONMENT)
-def test_a_fault_of_the_environment_is_named_within_a_minute_and_heals(script: dict[str, Any], reason: str) -> None:
+def test_34_a_fault_of_the_environment_is_named_within_a_minute_and_heals(script: dict[str, Any], reason: str) -> None:
     world = with_broken(script)
     world.run_for(60)
     assert world.condition("Reconciling")["reason"] == reason
