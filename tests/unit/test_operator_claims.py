@@ -255,6 +255,16 @@ def observed(*pairs: tuple[Kind, Manifest]) -> Cache:
     return cache
 
 
+def silent(controller: str) -> list[tuple[Kind, Manifest]]:
+    """A Gateway whose class reports no features at all."""
+    metadata = {"name": "envoy", "uid": "c1", "resourceVersion": "1"}
+    return [
+        (kinds.GATEWAY, GATEWAY),
+        (kinds.GATEWAY_CLASS, {"metadata": metadata, "spec": {"controllerName": controller}}),
+    ]
+
+
+MIRRORS = {"HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"}
 MIRROR = {"name": "HTTPRouteRequestMirror"}
 KNOWN = [(kinds.GATEWAY, GATEWAY), (kinds.GATEWAY_CLASS, gateway_class(MIRROR, {"name": "HTTPRouteRequestTimeout"}))]
 SEEN: list[Any] = [
@@ -266,6 +276,8 @@ SEEN: list[Any] = [
         {"HTTPRouteRequestMirror"},
         id="plain-names-of-old-versions",
     ),
+    pytest.param(silent("gateway.envoyproxy.io/gatewayclass-controller"), MIRRORS, id="a-known-one-that-says-nothing"),
+    pytest.param(silent("example.com/controller"), set(), id="an-unknown-one-that-says-nothing"),
 ]
 
 

@@ -10,6 +10,17 @@ KINDS = (kinds.GATEWAY_CLASS, kinds.GATEWAY)
 
 _Place = tuple[str, str]
 
+_MIRRORS = frozenset({"HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror"})
+_KNOWN = {
+    "agentgateway.dev/agentgateway": _MIRRORS,
+    "gateway.envoyproxy.io/gatewayclass-controller": _MIRRORS,
+    "gateway.nginx.org/nginx-gateway-controller": _MIRRORS,
+    "io.cilium/gateway-controller": _MIRRORS,
+    "istio.io/gateway-controller": _MIRRORS,
+    "kgateway.dev/kgateway": _MIRRORS,
+}
+"""What controllers can do by their published conformance reports; asked only where a class reports nothing at all."""
+
 
 def features(
     model: Manifest, gateways: Mapping[_Place, Manifest], classes: Mapping[_Place, Manifest]
@@ -51,4 +62,6 @@ def _reported(gateway_class: Manifest | None) -> frozenset[str]:
     status = (gateway_class or {}).get("status") or {}
     # Until version 1.2 of the Gateway API the list held plain names.
     items = status.get("supportedFeatures") or ()
+    if not items:
+        return _KNOWN.get(str(((gateway_class or {}).get("spec") or {}).get("controllerName") or ""), frozenset())
     return frozenset(item["name"] if isinstance(item, dict) else str(item) for item in items)

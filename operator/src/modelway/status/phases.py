@@ -101,7 +101,7 @@ def _degraded(view: View) -> State | None:
     is_silent = not (view.is_answering if rollout else stable.ready)
     if not (is_silent and not view.is_coming_up) and (rollout or not trouble):
         return None
-    message = f"No pod of {stable.name} is ready"
+    message = ". ".join((f"No pod of {stable.name} is ready", *view.plan.notes))
     return State(phase=Phase.DEGRADED, reason="ScalingUp", message=message, trouble=trouble)
 
 
