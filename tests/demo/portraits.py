@@ -20,6 +20,12 @@ _REPLACED = (
     (re.compile(r"^(\s*By:\s+)\S.*$", re.MULTILINE), r"\1<caller>"),
     (re.compile(r"^(\s*Raw( Abort)?:\s+)\S.*$", re.MULTILINE), r"\1<command>"),
 )
+# Evidence is gathered until somebody looks, so how much there is and which metric decides first is luck.
+_EVIDENCE = (
+    (re.compile(r"\b(errors|latency|answers): \S.*"), "<evidence>"),
+    (re.compile(r"(\n {4}[A-Z][^\n]*){5}\n {4}Type: +AnalysisPassing(?=\n)"), ""),
+    (re.compile(r"(?<=\n)    Analysis:\n( {6}[^\n]*\n)+"), "    Analysis:  <evidence>\n"),
+)
 _SPAN = re.compile(r"\b(\d+h)?(\d+m)?\d+(\.\d+)?s\b")
 _POD = re.compile(r"(<revision-\d+>)-[a-z0-9]{6,10}-[a-z0-9]{5}\b")
 
@@ -42,6 +48,10 @@ def row(text: str, hashes: Mapping[str, str]) -> str:
 def page(text: str, hashes: Mapping[str, str]) -> str:
     """`kubectl describe`; of the events each kind of transition once, as their order within a second is open."""
     body, _, table = portrait(text, hashes).partition("\nEvents:")
+    wish, _, state = body.partition("\nStatus:")
+    for pattern, word in _EVIDENCE:
+        state, table = pattern.sub(word, state), pattern.sub(word, table)
+    body = f"{wish}\nStatus:{state}"
     shown = [_SPAN.sub("<span>", line) if "Message:" in line else line for line in body.splitlines()]
     return "\n".join(line.rstrip() for line in [*shown, "Events:", *_events(table)]) + "\n"
 
