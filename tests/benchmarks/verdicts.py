@@ -312,7 +312,7 @@ def _aborts(seed: int, rollouts: int) -> Iterator[str]:
 
 def _aborted(name: str, aborted: int, rollouts: int) -> str:
     low, high = wilson(aborted, rollouts)
-    return f"| {name} | {aborted / rollouts:.1%} | {low:.1%} to {high:.1%} |"
+    return f"| {name} | {_percent(aborted / rollouts)} | {_percent(low)} to {_percent(high)} |"
 
 
 def wilson(events: int, trials: int) -> tuple[float, float]:
@@ -327,7 +327,7 @@ def _detections(seed: int, steps: int) -> Iterator[str]:
     for effect in EFFECTS:
         for step in steps_for(effect.metric):
             seen = found(seed, steps, effect, step)
-            yield f"| {effect.name} | {step.weight} % | {seen.part:.1%} | {seen.median:,.0f} | {seen.late:,.0f} |"
+            yield f"| {effect.name} | {step.weight} % | {_seen(seen)} |"
 
 
 def _passes(seed: int, steps: int) -> Iterator[str]:
@@ -345,7 +345,7 @@ def _passes(seed: int, steps: int) -> Iterator[str]:
         for step in steps_for(metric):
             effect = Effect(name=_limit(metric), metric=metric, stable=SAME, candidate=SAME)
             seen = found(seed, steps, effect, step, verdict=Verdict.PASS, decision="Evidence")
-            yield f"| {effect.name} | {step.weight} % | {seen.part:.1%} | {seen.median:,.0f} | {seen.late:,.0f} |"
+            yield f"| {effect.name} | {step.weight} % | {_seen(seen)} |"
 
 
 def _limits() -> Iterator[str]:
@@ -356,7 +356,7 @@ def _limits() -> Iterator[str]:
         requests = next(
             number for number in range(20, 10**6, 10) if sequences.above(Share(0.03 * number, number), limit) >= proof
         )
-        yield f"| {limit:.1%} | {requests:,} |"
+        yield f"| {_percent(limit)} | {requests:,} |"
 
 
 def steps_for(metric: Metric) -> tuple[Step, ...]:
@@ -365,6 +365,18 @@ def steps_for(metric: Metric) -> tuple[Step, ...]:
     if metric.needs_shadow:
         return (Step(weight=5, looks=looks, requests=int(50 / MIRRORED)),)
     return tuple(Step(weight=weight, looks=looks, requests=50 * 100 // weight) for weight in (5, 50))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _seen(seen: Found) -> str:
+    return f"{_percent(seen.part)} | {_number(seen.median)} | {_number(seen.late)}"
+
+
+def _number(requests: float) -> str:
+    return f"{requests:,.0f}" if math.isfinite(requests) else "more"
 
 
 def _limit(metric: Metric) -> str:
