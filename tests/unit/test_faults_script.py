@@ -65,6 +65,19 @@ def test_a_fault_ends_with_its_time() -> None:
     assert script.draw(LIST) is None
 
 
+def test_what_is_held_goes_on_when_the_faults_are_over() -> None:
+    now = [0.0]
+    script, fault = Script(0, clock=lambda: now[0]), Fault(effect=Effect.HELD, count=1, seconds=5)
+    script.begin(fault)
+    assert script.draw(SCALE) is fault
+    assert not script.is_over(fault)
+    script.end()
+    assert script.is_over(fault)
+    script.begin(fault)
+    now[0] = 5.0
+    assert script.is_over(fault)
+
+
 def test_the_same_seed_draws_the_same_faults() -> None:
     def drawn(seed: int) -> list[Effect | None]:
         script = Script(seed)

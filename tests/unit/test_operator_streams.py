@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from modelway import kinds
+from modelway.cluster import paths
 from modelway.cluster.streams import LARGEST_PAUSE_SECONDS, Streams, _Pace
 from modelway.cluster.watched import watched
 from modelway.kinds import Kind
@@ -38,6 +39,7 @@ class Scene:
     session: aiohttp.ClientSession
     url: str
     heard: Heard
+    streams: Streams
 
     async def watch(self, path: str = PODS, *, into: list[bytes] | None = None) -> list[bytes]:
         """The lines of a watch."""
@@ -71,7 +73,7 @@ async def scene() -> AsyncIterator[Callable[[Answer], Awaitable[Scene]]]:
                 watched(gateway=True), begun=heard.begun.append, ended=lambda code, why: heard.ended.append((code, why))
             )
             session._middlewares = (streams.guard,)
-            return Scene(session, f"http://127.0.0.1:{runner.addresses[0][1]}", heard)
+            return Scene(session, f"http://127.0.0.1:{runner.addresses[0][1]}", heard, streams)
 
         yield begin
         for runner in runners:
@@ -160,6 +162,25 @@ async def test_a_watch_that_the_server_cannot_do_ends_the_process_with_its_words
     assert code == 1
     assert why.startswith("A watch of Pod was refused with 422: ")
     assert "said no" in why
+
+
+async def test_a_kind_that_kopf_did_not_find_ends_the_process_in_order(scene: Any) -> None:
+    here = await scene(lines(ADDED))
+    asked = watched(gateway=True).kinds
+    for kind in asked[:-1]:
+        await here.watch(paths.collection(kind, "a"))
+    await here.streams.settle(pause=0)
+    ((code, why),) = here.heard.ended
+    assert (code, why) == (0, f"{asked[-1]} was not served a moment ago; a new start looks again")
+
+
+async def test_kinds_that_are_all_watched_end_nothing_whatever_the_server_answers(scene: Any) -> None:
+    here = await scene(refusal(503))
+    for kind in watched(gateway=True).kinds:
+        async with here.session.get(f"{here.url}{paths.collection(kind, None)}?watch=true"):
+            pass
+    await here.streams.settle(pause=0)
+    assert here.heard.ended == []
 
 
 async def test_a_group_without_our_kinds_is_no_reason_to_end(scene: Any) -> None:

@@ -119,11 +119,12 @@ class Process:
         scope = watched(gateway=settings.gateway, namespaces=settings.namespaces)
         self._sync = Sync(client, self._cache, self._intake, watched=scope, metrics=metrics)
         self._recorder = Recorder(client, instance=self.election.identity, metrics=metrics)
+        self._streams = Streams(scope, begun=self._sync.request, ended=stop.request)
         self._watch = Watch(
             connection=connection,
             watched=scope,
             intake=self._intake,
-            streams=Streams(scope, begun=self._sync.request, ended=stop.request),
+            streams=self._streams,
             streaming=cluster.can_stream_lists,
         )
         self._inquirer = Inquirer(
@@ -162,6 +163,7 @@ class Process:
         for work, what in self._infrastructure():
             self._background.append(self._stop.follow(work, what))
         self._background.append(self._stop.background(self._seed(runtimes), "The default runtimes"))
+        self._background.append(self._stop.background(self._streams.settle(), "The wait for the watches"))
         working = self._stop.follow(self._workers.run(self._settings.workers), "Workers")
         kopf_stop = asyncio.Event()
         watching = self._stop.follow(self._watch.run(kopf_stop, self._stop.listen), "The watch")

@@ -29,6 +29,9 @@ LARGEST_PAUSE_SECONDS = 5.0
 MOST_RETRY_AFTER_SECONDS = 20.0
 """Shorter than kopf's patience with a request."""
 
+SETTLE_SECONDS = 5.0
+"""kopf begins with all kinds in the same moment."""
+
 _EXPIRED_EVENT = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n'
 _EXPIRED_LIST = b'{"metadata":{"resourceVersion":"0"},"items":[]}'
 """A last page after which kopf watches from 0 on, and such a watch begins with every object."""
@@ -64,10 +67,25 @@ class Streams:
         self._begun = begun
         self._ended = ended
         self._paces: dict[str, _Pace] = {}
+        self._unasked: set[Kind] = set(watched.kinds)
+        self._first = asyncio.Event()
+
+    async def settle(self, *, pause: float = SETTLE_SECONDS) -> None:
+        """Return when kopf has begun with every kind, or has left one out for good, which ends the process.
+
+        kopf watches what it finds when it starts, and a kind may have gone, or not quite come, in that moment.
+        """
+        await self._first.wait()
+        await asyncio.sleep(pause)
+        for kind in self._unasked:
+            self._ended(0, f"{kind} was not served a moment ago; a new start looks again")
 
     async def guard(self, request: aiohttp.ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
         """The middleware. What it raises, kopf takes for a lost connection and tries again after a pause."""
-        is_watch = "watch" in request.url.query
+        kind, is_watch = self._kind(request.url.path), "watch" in request.url.query
+        if kind is not None:
+            self._unasked.discard(kind)
+            self._first.set()
         if is_watch:
             await self._pace(request.url.path)
         response = await handler(request)
@@ -76,7 +94,6 @@ class Streams:
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             await asyncio.sleep(min(retry_after(response.headers), MOST_RETRY_AFTER_SECONDS))
             raise _lost(response)
-        kind = self._kind(request.url.path)
         if kind is not None and response.status not in _PASSES and response.status < 500:
             await self._give_up(kind, response)
             raise _lost(response)
