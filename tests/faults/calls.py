@@ -31,14 +31,18 @@ class Call:
 
 
 def read(method: str, path: str, query: Mapping[str, str]) -> Call:
-    """`GET /apis/apps/v1/namespaces/a/deployments/b/scale` is get, deployments, a, b, scale."""
+    """`GET /apis/apps/v1/namespaces/a/deployments/b/scale` is get, deployments, a, b, scale; a dry run is verify."""
     parts = path.strip("/").split("/")
     parts = parts[2:] if parts[0] == "api" else parts[3:] if parts[0] == "apis" else []
     namespace = ""
     if len(parts) > 2 and parts[0] == "namespaces":
         namespace, parts = parts[1], parts[2:]
     resource, name, subresource = (*parts, "", "", "")[:3]
-    verb = _VERBS.get(method) or ("watch" if query.get("watch") else "get" if name or not resource else "list")
+    verb = (
+        "verify"
+        if "dryRun" in query
+        else _VERBS.get(method) or ("watch" if query.get("watch") else "get" if name or not resource else "list")
+    )
     return Call(
         method=method,
         path=path,

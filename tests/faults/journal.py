@@ -20,7 +20,6 @@ class Entry:
     at: float = field(default_factory=time.monotonic)
     sent: Manifest | None = None
     """What a write wanted, if JSON."""
-    is_dry: bool = False
     effect: Effect | None = None
     status: int = 0
     """What the API server answered; 0 as long as it did not, or was not asked."""
@@ -32,7 +31,7 @@ class Entry:
     @property
     def is_done(self) -> bool:
         """Whether it was a write that took effect."""
-        return self.call.is_write and not self.is_dry and 200 <= self.status < 300
+        return self.call.is_write and 200 <= self.status < 300
 
     @property
     def guard(self) -> str:

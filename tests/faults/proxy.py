@@ -29,6 +29,8 @@ _CODES = {Effect.BROKEN: 500, Effect.UNAVAILABLE: 503, Effect.THROTTLED: 429, Ef
 _REASONS = {500: "InternalError", 503: "ServiceUnavailable", 429: "TooManyRequests", 410: "Expired"}
 _BOOKMARK = b'{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"1"}}}\n'
 _START_SECONDS = 30
+_GOODBYE_SECONDS = 0.25
+"""TLS connections are closed a moment after their session."""
 
 
 class Lines:
@@ -122,20 +124,20 @@ class Proxy:
             for task in tuple(self._background):
                 task.cancel()
             await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.sleep(_GOODBYE_SECONDS)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         call = calls.read(request.method, request.path, request.query)
         body = await request.read()
-        entry = self.journal.begin(Entry(call=call, sent=_json(body), is_dry="dryRun" in request.query))
+        entry = self.journal.begin(Entry(call=call, sent=_json(body)))
         fault = self.script.draw(call)
         entry.effect = fault.effect if fault else None
-        if fault and fault.effect is Effect.SLOW:
-            await self._await(self._pause(fault))
         if fault and fault.effect is Effect.REFUSED:
             return _reset(request)
         if fault and fault.effect in _CODES:
             return _refusal(entry, fault)
         if call.verb == "watch":
+            await self._pause(fault)
             return await self._stream(request, entry, fault)
         answer = await self._await(self._forwarded(request, entry, body, fault))
         if answer is None or (fault and fault.effect is Effect.LOST):
@@ -152,13 +154,17 @@ class Proxy:
         task.add_done_callback(self._background.discard)
         return await asyncio.shield(task)
 
-    async def _pause(self, fault: Fault) -> None:
-        await asyncio.sleep(self.script.between(*fault.delay))
+    async def _pause(self, fault: Fault | None) -> None:
+        if fault and fault.effect is Effect.SLOW:
+            await asyncio.sleep(self.script.between(*fault.delay))
+        while fault and fault.effect is Effect.HELD and not self.script.is_over(fault):
+            await asyncio.sleep(LOOK_SECONDS / 10)
 
     async def _forwarded(
         self, request: web.Request, entry: Entry, body: bytes, fault: Fault | None
     ) -> tuple[int, str, bytes] | None:
         """Status, content type and content of the answer; None when the API server gave none."""
+        await self._pause(fault)
         key = f"{request.path_qs} {request.headers.get('Accept')}"
         if fault and fault.effect is Effect.STALE and key in self._lists:
             return self._lists[key]

@@ -24,6 +24,7 @@ class Effect(StrEnum):
     BROKEN = "500"
     UNAVAILABLE = "503"
     SLOW = "it arrives late"
+    HELD = "it arrives when the faults are over"
     REFUSED = "the connection is reset before the request arrived"
     LOST = "the connection is reset in place of the answer"
     HALVED = "the answer ends in order, half way"
@@ -72,11 +73,11 @@ def _can_happen(effect: Effect, call: Call) -> bool:
 
 
 def mixed(share: float, *, seconds: float, spare: Iterable[Effect] = ()) -> tuple[Fault, ...]:
-    """Every fault there is, each for that share of the requests to which it can happen, but for those spared."""
+    """Every fault that passes, each for that share of the requests to which it can happen, but for those spared."""
     return tuple(
         Fault(effect=effect, share=share, seconds=seconds, count=10_000, delay=(0.05, 1.0))
         for effect in Effect
-        if effect not in frozenset(spare)
+        if effect not in {Effect.HELD, *spare}
     )
 
 
@@ -113,12 +114,17 @@ class Script:
         with self._lock:
             self._running.clear()
 
+    def is_over(self, fault: Fault) -> bool:
+        """Whether a fault has ended, by its time or by hand."""
+        with self._lock:
+            return not any(running.fault is fault and running.until > self._clock() for running in self._running)
+
     def draw(self, call: Call) -> Fault | None:
         """What happens to this request: the first of the faults whose lot is drawn."""
         with self._lock:
-            self._running = [running for running in self._running if running.left and running.until > self._clock()]
+            self._running = [running for running in self._running if running.until > self._clock()]
             for running in self._running:
-                if running.fault.concerns(call) and self._random.random() < running.fault.share:
+                if running.left and running.fault.concerns(call) and self._random.random() < running.fault.share:
                     running.left -= 1
                     self.happened[running.fault.effect] += 1
                     return running.fault

@@ -17,6 +17,8 @@ from played import pods, routes
 from played.follower import Follower
 
 _START_SECONDS = 30
+_GOODBYE_SECONDS = 0.25
+"""TLS connections are closed a moment after their session."""
 
 
 class Node:
@@ -75,6 +77,7 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._failure = next((task.exception() for task in done if task.exception()), None)
+        await asyncio.sleep(_GOODBYE_SECONDS)
 
     async def _ended(self) -> None:
         await self._stop.wait()

@@ -21,9 +21,10 @@ DISCOVERY = calls.read("GET", "/apis/apps/v1", {})
         (BIRTH, ("create", "services", "a", "", "")),
         (SCALE, ("patch", "deployments", "a", "b", "scale")),
         (DISCOVERY, ("get", "", "", "", "")),
+        (calls.read("POST", "/api/v1/pods", {"dryRun": "All"}), ("verify", "pods", "", "", "")),
         (calls.read("GET", "/api/v1/namespaces/a", {}), ("get", "namespaces", "", "a", "")),
     ],
-    ids=["watch", "list", "create", "subresource", "discovery", "namespace"],
+    ids=["watch", "list", "create", "subresource", "discovery", "dry run", "namespace"],
 )
 def test_a_request_is_read_in_the_words_of_kubernetes(call: Call, said: tuple[str, ...]) -> None:
     assert (call.verb, call.resource, call.namespace, call.name, call.subresource) == said
