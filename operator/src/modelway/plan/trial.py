@@ -145,7 +145,12 @@ def judged(scene: Scene) -> tuple[Judgement, ...] | None:
         for metric in now.metrics.values()
         if _is_comparable(scene, now, metric)
     )
-    return tuple(_doubted(item, mismatch) if metric.is_relative and mismatch else item for metric, item in found)
+    return tuple(_doubted(item, mismatch) if mismatch and _compares(metric) else item for metric, item in found)
+
+
+def _compares(metric: Metric) -> bool:
+    """Whether the same requests would have to reach both revisions; a loss of throughput is a mismatch itself."""
+    return metric.is_relative and metric.builtin != "Throughput"
 
 
 def _is_drawn(scene: Scene, now: Trial) -> bool:
