@@ -273,8 +273,8 @@ SCENES = st.builds(
 def test_18_no_pod_is_started_that_the_budget_has_no_room_for(row: Row) -> None:
     scene, found = row.scene(), row.counts()
     revisions = scene.observed.revisions
-    started = sum(max(0, count - item.present) for count, item in zip(found, revisions, strict=True))
-    there = sum(item.present + item.ending(NOW) for item in revisions)
+    started = sum(max(0, count - item.asked) for count, item in zip(found, revisions, strict=True))
+    there = sum(item.asked + item.lingering(NOW) for item in revisions)
     assert started == 0 or there + started <= scene.total + scene.surge
 
 

@@ -37,7 +37,7 @@ def _claimants(scene: Scene) -> tuple[Revision, ...]:
 
 def _granted(scene: Scene, claimants: tuple[Revision, ...]) -> Mapping[str, int]:
     """What the budget grants each in the end."""
-    granted = {item.name: min(item.replicas, _held(scene, item)) for item in claimants}
+    granted = {item.name: min(item.asked, _held(scene, item)) for item in claimants}
     for claim in _CLAIMS:
         for item in claimants:
             more = min(claim(scene, item) - granted[item.name], scene.budget - sum(granted.values()))
@@ -48,11 +48,11 @@ def _granted(scene: Scene, claimants: tuple[Revision, ...]) -> Mapping[str, int]
 def _within_room(scene: Scene, claimants: tuple[Revision, ...], granted: Mapping[str, int]) -> Mapping[str, int]:
     """What of that can be had now: pods are started only beside those that are still there."""
     revisions, now = scene.observed.revisions, scene.observed.now
-    room = scene.budget - sum(item.present + item.ending(now) for item in revisions)
+    room = scene.budget - sum(item.asked + item.lingering(now) for item in revisions)
     found = {}
     for item in claimants:
-        more = max(0, min(granted[item.name] - item.present, room))
-        found[item.name] = min(granted[item.name], item.present + more)
+        more = max(0, min(granted[item.name] - item.asked, room))
+        found[item.name] = min(granted[item.name], item.asked + more)
         room -= more
     return found
 
@@ -65,13 +65,16 @@ def _locked(revision: Revision, count: int) -> int:
 
 
 def _held(scene: Scene, revision: Revision) -> int:
-    """Of the pods that it has, those that it keeps whoever else may need the room."""
+    """Of the pods that it has, those that it keeps whoever else may need the room.
+
+    The last one of stable goes only after the promotion, when it has drained.
+    """
     if _is_candidate(scene, revision):
         scheduled = sum(not pod.unschedulable for pod in revision.pods)
         return max(_carried(scene, revision), min(_step(scene, revision), scheduled))
     if revision.name == scene.record.stable:
         is_left = scene.candidate is not None and scene.carrying > 0 and revision.ready > 0
-        return max(_carried(scene, revision), int(is_left))  # its last pod drains when the rollout is over (5)
+        return max(_carried(scene, revision), int(is_left))
     return _retired(scene, revision)
 
 
@@ -80,7 +83,7 @@ def _retired(scene: Scene, revision: Revision) -> int:
     until = scene.record.retire_at.get(revision.name)
     if scene.serving is revision and scene.candidate is not None and not scene.keeps_stable:
         return _carried(scene, revision)
-    return revision.replicas if until is None or scene.observed.now < until else 0
+    return revision.asked if until is None or scene.observed.now < until else 0
 
 
 def _traffic(scene: Scene, revision: Revision) -> int:
@@ -91,7 +94,7 @@ def _traffic(scene: Scene, revision: Revision) -> int:
 def _carried(scene: Scene, revision: Revision) -> int:
     """Pods that its traffic needs, now and after this pass; until it is certain how much that is, all that it has."""
     if not scene.is_programmed or not (scene.observed.has_gateway or scene.observed.selected):
-        return min(revision.replicas, scene.total)
+        return min(revision.asked, scene.total)
     if scene.observed.has_gateway:
         decided = (weights.weights(scene) or {}).get(revision.name, 0)
         return capacity.need(max(decided, scene.weight_of(revision)), scene.carrying)
@@ -122,18 +125,18 @@ def _step(scene: Scene, revision: Revision) -> int:
     if scene.stable is None:
         return scene.total
     if scene.is_frozen:
-        return revision.replicas
-    return min(reach.step_pods(scene), max(revision.replicas, reach.most_pods(scene)))
+        return revision.asked
+    return min(reach.step_pods(scene), max(revision.asked, reach.most_pods(scene)))
 
 
 def _warmth(scene: Scene, revision: Revision) -> int:
     candidate, rollout = scene.candidate, scene.rollout
     if revision.name == scene.record.stable:
         is_frozen = scene.is_frozen and candidate is not None
-        least = max(revision.replicas, scene.total - candidate.replicas) if is_frozen and candidate else scene.total
+        least = max(revision.asked, scene.total - candidate.asked) if is_frozen and candidate else scene.total
         return min(scene.total, least)
     is_leaving = rollout is not None and rollout.state is StepState.ROLLING_BACK
-    return revision.replicas if is_leaving and _is_candidate(scene, revision) else 0
+    return revision.asked if is_leaving and _is_candidate(scene, revision) else 0
 
 
 def _is_candidate(scene: Scene, revision: Revision) -> bool:

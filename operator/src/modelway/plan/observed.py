@@ -143,19 +143,20 @@ class Revision:
         return self.workload.replicas if self.workload else 0
 
     @property
-    def present(self) -> int:
-        """Pods of its Deployment that take room; where they hold devices also those that it has not ended yet."""
-        living = sum(not pod.is_terminating for pod in self.pods)
-        return max(self.replicas, living) if self.workload and self.holds_devices else self.replicas
+    def asked(self) -> int:
+        """Pods asked for, also by an autoscaler that has not acted yet."""
+        least = self.autoscaler["spec"].get("minReplicas", 1) if self.autoscaler and self.replicas else 0
+        return max(self.replicas, least)
 
-    def ending(self, now: datetime) -> int:
-        """Pods that will be gone and still hold devices, also those whose Deployment somebody deleted.
+    def lingering(self, now: datetime) -> int:
+        """Pods beyond those that still hold devices: they end, or are to be ended.
 
         One that outlives its time to end is on a lost node, and its devices are lost with it.
         """
         if not self.holds_devices:
             return 0
-        return sum(now < pod.ends_at if pod.ends_at else self.workload is None for pod in self.pods)
+        living = sum(not pod.is_terminating for pod in self.pods)
+        return sum(bool(pod.ends_at and now < pod.ends_at) for pod in self.pods) + max(0, living - self.asked)
 
     @property
     def holds_devices(self) -> bool:
