@@ -44,6 +44,17 @@ def test_a_weight_that_no_pod_count_reaches_is_refused_until_the_user_consents()
     serves_alone(world, "v2")
 
 
+def test_42_a_pod_that_stable_lacks_makes_the_step_smaller_and_holds_nothing_up() -> None:
+    world = installed(models.canary({"weight": 55, "hold": "1m"}, bake="0s"), gateway=False)
+    world.oracle.expects_no_outage = True
+    world.kubelet.unready.add(world.pods("v1")[0]["metadata"]["uid"])
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    assert (len(world.pods("v1", ready=True)), len(world.pods("v2", ready=True))) == (1, 1)
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
+
+
 def test_coarse_weights_widen_with_one_pod() -> None:
     world = installed(models.canary({"weight": 10, "hold": "1m"}, coarseWeights="Allow"), gateway=False)
     upgrade(world, "v2")

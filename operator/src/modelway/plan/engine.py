@@ -93,7 +93,7 @@ def _judged(scene: Scene, rollout: Rollout) -> Rollout:
     deadline = rollout.progress_at + scene.strategy.progress_deadline
     if rollout.state not in (*WAITING_STATES, StepState.ROUTING) or scene.observed.now < deadline:
         return rollout
-    if candidate.ready >= reach.step_pods(scene):
+    if candidate.ready >= reach.enough_pods(scene):
         return rollout
     return _given_up(scene, rollout, found)
 
@@ -121,7 +121,7 @@ def _has_capacity(scene: Scene) -> bool:
         return False
     if scene.is_gradual or not scene.keeps_stable:
         return candidate.ready >= 1
-    wanted = reach.step_pods(scene)
+    wanted = reach.enough_pods(scene)
     return wanted > 0 and candidate.ready >= wanted
 
 
@@ -237,6 +237,9 @@ def _step(scene: Scene, rollout: Rollout, index: int) -> Rollout:
 
 def _promoting(scene: Scene) -> Rollout | None:
     rollout = _rollout(scene)
+    if rollout.step + 1 < len(scene.steps):
+        # Its plan was lost, and the spec has more steps by now.
+        return _step(scene, rollout, rollout.step + 1)
     if not _answers(scene):
         return _routed_again(scene, rollout)
     if scene.observed.is_selected_alone(rollout.revision):

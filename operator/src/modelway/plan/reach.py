@@ -25,6 +25,11 @@ def _shadowed(scene: Scene) -> int:
     return shadow.percent if shadow and scene.rollout and scene.rollout.strategy in STEPPED else 0
 
 
+def enough_pods(scene: Scene) -> int:
+    """Candidate pods with which the step is had: as many as it asks for, or as the ready pods of stable allow (42)."""
+    return min(step_pods(scene), most_pods(scene))
+
+
 def is_coarse_allowed(scene: Scene) -> bool:
     """Whether the user consents to a share above the step's weight; also in the middle of a rollout."""
     return "Allow" in (scene.strategy.coarse_weights, scene.spec.rollout.coarse_weights)
