@@ -39,6 +39,8 @@ TRANSITIONS: list[Any] = [
     pytest.param(rollout(id=1), rollout(source="Undo"), [("Normal", "UserUndo")], id="an-undo"),
     pytest.param(rollout(), rollout(stepIndex=1), [("Normal", "ShiftingTraffic")], id="next-step"),
     pytest.param(rollout(), rollout(stepState="Loading"), [], id="another-state-of-a-step"),
+    pytest.param(rollout(), rollout(edited=True, plan="p"), [("Normal", "RolloutInProgress")], id="edited"),
+    pytest.param(rollout(edited=True), rollout(edited=True, plan="p"), [], id="edited-again"),
     pytest.param(rollout(), ended("Promoted"), [("Normal", "RevisionPromoted")], id="promoted"),
     pytest.param(rollout(), ended("FastPromoted", stepIndex=2), [("Normal", "RevisionPromoted")], id="fast"),
     pytest.param(

@@ -59,6 +59,10 @@ def _of_rollout(old: Manifest, new: Manifest) -> Iterator[News]:
     step = (number, new.get("stepIndex", 0))
     if "finishedAt" not in new and step[1] and step != (old.get("id"), old.get("stepIndex", 0)):
         yield _normal("ShiftingTraffic", f"Rollout {number} of {name} reached step {step[1] + 1} of {new['stepCount']}")
+    was_edited = old.get("edited") and old.get("id") == number
+    if new.get("edited") and not was_edited:
+        text = f"Rollout {number} keeps its plan ({new['plan']}): the edit of spec.rollout counts from the next one"
+        yield _normal("RolloutInProgress", text)
 
 
 def _end(line: Manifest) -> News:

@@ -317,6 +317,8 @@ class RolloutStatus(Part):
     """Whether the step was approved by `promote`."""
     full: bool | None = None
     """Whether `promote --full` skips the steps that are left."""
+    edited: bool | None = None
+    """Whether `spec.rollout` has changed since it began; such an edit counts from the next rollout."""
     replacing: bool | None = None
     """Whether stable gives up a pod before the candidate gets one, since no node had room for more."""
     high_water_ready: Count | None = None

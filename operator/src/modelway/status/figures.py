@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from modelway import names
+from modelway.api import Rollout as RolloutSpec
 from modelway.api import Step, Traffic
 from modelway.kinds import Manifest
 from modelway.plan import ledger, refreshes
@@ -199,9 +200,27 @@ def rollout(view: View) -> Manifest:
         "plan": names.rollout(view.observed.owner.name, rollout.id),
         "stepCount": max(1, len(steps)),
     }
+    if rollout.is_active and _is_edited(view):
+        extra["edited"] = True
     analysis = evidence.analysis(view)
     judged = {"analysis": analysis} if analysis else {}
     return ledger.dump(rollout) | extra | ({"stepName": name} if name else {}) | judged | told
+
+
+_COUNTS_AT_ONCE = {"paused", "ready_when", "coarse_weights", "capacity_fallback"}
+
+
+def _is_edited(view: View) -> bool:
+    """Whether `spec.rollout` was edited in a way that counts from the next rollout only."""
+    spec, strategy = view.observed.spec, view.strategy
+    return spec is not None and strategy is not None and _lasting(spec.rollout) != _lasting(strategy)
+
+
+def _lasting(rollout: RolloutSpec) -> Manifest:
+    """The fields that count from the next rollout."""
+    found: Manifest = rollout.model_dump(exclude=_COUNTS_AT_ONCE)
+    trial = found.get("blue_green") or {}
+    return found | {"blue_green": {key: value for key, value in trial.items() if key != "preview_hostnames"}}
 
 
 def _steps(view: View, rollout: Rollout) -> tuple[Step, ...]:
