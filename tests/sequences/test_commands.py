@@ -1,6 +1,7 @@
 """Commands by annotation: bound to a rollout and step, obeyed once, abort before all."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -284,6 +285,19 @@ def test_28_a_hold_goes_on_while_the_operator_is_away() -> None:
     begun = world.clock.elapsed
     reach(world, 2, "Scaling")
     assert 600 <= world.clock.elapsed - begun <= 602
+
+
+@pytest.mark.parametrize("back", [1, 30, 3600])
+def test_28_a_clock_that_steps_back_opens_no_hold_again(back: int) -> None:
+    world = holding(models.canary({"weight": 10, "hold": "10m"}, {"weight": 20, "hold": "10m"}), 1)
+    world.clock.step(timedelta(seconds=-back))
+    world.process.add({(models.NAMESPACE, "fraud")})
+    world.run_for(60)
+    assert (world.rollout()["stepIndex"], world.rollout()["stepState"]) == (1, "Holding")
+    assert world.weights() == {"v1": 80, "v2": 20}
+    world.crash()
+    world.run_for(back + 540)
+    assert world.rollout()["stepIndex"] == 2
 
 
 def test_a_command_without_a_rollout_is_refused() -> None:

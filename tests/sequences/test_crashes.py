@@ -129,6 +129,12 @@ def refreshing_and_more(world: World) -> None:
     world.run_for(120)
 
 
+def crowded(world: World) -> None:
+    world.kubelet.devices = 2
+    promotion(world)
+
+
+DEVICE = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
 ONE_STEP = models.canary({"weight": 50, "hold": "20s"}, bake="0s")
 
 JUDGED = ONE_STEP | {"analysis": {"metrics": [{"name": "errors", "builtin": "ErrorRate", "max": 0.01}]}, "bake": "10m"}
@@ -154,12 +160,14 @@ STORIES = {
     "harm-in-bake": Story(harm_at_last, JUDGED),
     "refresh": Story(refreshing, ONE_STEP),
     "refresh-and-edit": Story(refreshing_and_more, ONE_STEP),
+    "without-surge": Story(promotion, ONE_STEP | {"maxSurge": 0}, fields={"replicas": 3, "runtime": DEVICE}),
+    "no-room": Story(crowded, ONE_STEP | {"capacityFallback": "Replace"}, fields={"runtime": DEVICE}),
     "autoscaled": Story(
         promotion, ONE_STEP, fields={"replicas": None, "autoscaling": {"minReplicas": 2, "maxReplicas": 4}}
     ),
 }
 
-WHOLE = {"first-install", "canary", "service-only", "abort", "blue-green", "refresh"}
+WHOLE = {"first-install", "canary", "service-only", "rolling", "abort", "supersede", "blue-green", "refresh", "no-room"}
 """Stories in which every write is struck each time; in the others every third, and all of them by `make test-full`."""
 
 PASSING = {"Scaling", "Loading", "Routing", "Verifying"}

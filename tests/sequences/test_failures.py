@@ -1,5 +1,6 @@
 """Revisions that cannot serve: each reason is named, and no traffic moves."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from modelway import kinds
 from modelway.cluster.api import Forbidden, Invalid
 from simulation import models
+from simulation.clock import parse
 from simulation.server import always
 from simulation.stories import TWO_STEPS, compare, installed, reach, rest, serves_alone, upgrade
 from simulation.world import World
@@ -121,11 +123,45 @@ def test_a_pod_that_is_never_ready_is_given_up_at_the_deadline() -> None:
     assert world.replicas("v2") == 0
 
 
-def test_a_pod_that_flaps_makes_no_progress_for_ever() -> None:
-    world = with_broken({"flaps_every": 20}, replicas=3)
-    world.oracle.expects_no_outage = False
-    world.script("v1")
-    world.run_until(lambda: world.status().get("phase") in ("RolledBack", "Healthy", "Stalled"), within=3600)
+def with_flapping(**rollout: Any) -> World:
+    """Two of three candidate pods get ready, and one of them turns unready and ready again from then on."""
+    world = installed(models.canary(**rollout), replicas=3)
+    upgrade(world, "v2")
+    world.run_until(lambda: len(world.pods("v2")) == 3)
+    world.kubelet.unready.add(world.pods("v2")[-1]["metadata"]["uid"])
+    world.run_until(lambda: len(world.pods("v2", ready=True)) == 2)
+    world.run_for(1)
+    return world
+
+
+def flap(world: World, *, until: float) -> None:
+    """A pod that was ready is so every other ten seconds."""
+    pod = world.pods("v2", ready=True)[0]["metadata"]["uid"]
+    while world.clock.elapsed < until and "outcome" not in world.rollout():
+        world.kubelet.unready ^= {pod}
+        world.run_for(10)
+
+
+def test_33_a_pod_that_flaps_is_no_progress_and_the_deadline_comes_in_time() -> None:
+    world = with_flapping(progressDeadline="5m")
+    since = parse(world.rollout()["lastProgressAt"])
+    flap(world, until=3600)
+    assert (world.rollout()["outcome"], world.rollout()["reason"]) == ("Failed", "ProgressDeadlineExceeded")
+    ended = parse(world.rollout()["finishedAt"])
+    assert timedelta(minutes=5) <= ended - since <= timedelta(minutes=5, seconds=2)
+
+
+def test_33_a_pause_does_not_count_towards_the_deadline() -> None:
+    world = with_flapping(progressDeadline="5m")
+    since = parse(world.rollout()["lastProgressAt"])
+    flap(world, until=world.clock.elapsed + 100)
+    world.command("pause")
+    world.run_for(600)
+    assert "outcome" not in world.rollout()
+    world.command("resume")
+    flap(world, until=3600)
+    ended = parse(world.rollout()["finishedAt"])
+    assert timedelta(minutes=15) <= ended - since <= timedelta(minutes=15, seconds=4)
 
 
 def test_54_a_missing_runtime_is_found_before_anything_starts() -> None:

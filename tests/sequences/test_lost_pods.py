@@ -1,9 +1,15 @@
 """Pods that are lost in mid-rollout: evicted, gone with their node, or unready just when it matters."""
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
 import pytest
 
 from modelway import kinds
+from modelway.cluster.api import Forbidden, Unreachable
 from simulation import models
+from simulation.forks import at_writes
+from simulation.server import always
 from simulation.stories import TWO_STEPS, installed, reach, rest, serves_alone, upgrade
 from simulation.world import World
 
@@ -44,6 +50,78 @@ def test_47_a_candidate_that_never_comes_back_before_its_promotion_is_given_up()
     assert world.condition("Stalled")["reason"] == "ProgressDeadlineExceeded"
     assert world.replicas("v2") == 0
     serves_alone(world, "v1")
+
+
+class Relief:
+    """An actor that ends a fault at its time."""
+
+    def __init__(self, world: World, seconds: float, act: Callable[[], None]) -> None:
+        self._clock, self._at, self._act = world.clock, world.clock() + timedelta(seconds=seconds), act
+        self._is_over = False
+
+    def step(self) -> bool:
+        if self._is_over or self._clock() < self._at:
+            return False
+        self._act()
+        self._is_over = True
+        return True
+
+    def next_due(self) -> datetime | None:
+        return None if self._is_over else self._at
+
+
+def api_is_away(world: World) -> None:
+    world.server.faults.rules.append(lambda *_: Unreachable(0, "Unreachable", "connection refused"))
+    world.actors.insert(0, Relief(world, 60, world.server.faults.rules.clear))
+
+
+def gateway_is_frozen(world: World) -> None:
+    def thaw() -> None:
+        world.gateway.is_frozen = False
+
+    world.gateway.is_frozen = True
+    world.actors.insert(0, Relief(world, 60, thaw))
+
+
+def candidate_is_unready(world: World) -> None:
+    turn_unready(world, "v2")
+    world.actors.insert(0, Relief(world, 20, world.kubelet.unready.clear))
+
+
+def routes_are_refused(world: World) -> None:
+    refusal = Forbidden(403, "Forbidden", "admission webhook denied it")
+    for kind in (kinds.HTTP_ROUTE, kinds.SERVICE):
+        world.server.faults.rules.append(always(refusal, ["apply"], kind))
+    world.actors.insert(0, Relief(world, 60, world.server.faults.rules.clear))
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "fault",
+    [api_is_away, gateway_is_frozen, candidate_is_unready, routes_are_refused],
+    ids=lambda fault: fault.__name__,
+)
+def test_47_a_fault_at_any_moment_of_the_promotion_leaves_the_traffic_with_ready_pods(
+    fault: Callable[[World], None], gateway: bool
+) -> None:
+    world = installed(TWO_STEPS | {"coarseWeights": "Allow"}, gateway=gateway)
+    upgrade(world, "v2")
+    reach(world, 1, "Holding")
+    world.run_for(58)
+    world.oracle.expects_no_outage = fault is not candidate_is_unready
+
+    def promoted(world: World) -> None:
+        world.run_for(100)
+        world.run_to_phase("Healthy")
+        world.run_for(180)
+
+    def judge(world: World) -> str:
+        serves_alone(world, "v2")
+        outcomes = [line["outcome"] for line in world.status()["history"]]
+        return "" if outcomes == ["Promoted", "Promoted"] else f"{outcomes}: {world.picture()}"
+
+    found = at_writes(world, promoted, lambda copy, _: fault(copy), judge)
+    assert not found, f"{len(found)} of them went wrong; the first one {found[0]}"
 
 
 def test_25_a_candidate_that_is_back_in_time_is_promoted_after_its_hold_and_not_later() -> None:

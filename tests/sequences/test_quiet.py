@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from modelway import kinds, names
+from modelway.cluster.api import Unreachable
 from modelway.kinds import Manifest
 from simulation import models
 from simulation.stories import GATED, TWO_STEPS, installed, reach, rest, serves_alone, upgrade
@@ -137,12 +138,26 @@ def test_66_what_was_taken_back_is_told_also_where_the_status_was_lost() -> None
     serves_alone(world, "v1")
 
 
-@pytest.mark.parametrize("where", [None, (0, "Scaling"), (0, "Holding"), (1, "Verifying"), (2, "Promoting")])
-def test_66_deletion_leaves_nothing_behind(where: tuple[int, str] | None) -> None:
+PLACES = [
+    None,
+    *((0, state) for state in ("Scaling", "Loading", "Verifying", "Settling", "Holding")),
+    *((1, state) for state in ("Verifying", "Settling", "Holding")),
+    *((2, state) for state in ("Scaling", "Loading", "Verifying", "Settling", "Promoting")),
+]
+
+
+@pytest.mark.parametrize("is_operator_gone", [False, True], ids=["operator", "no-operator"])
+@pytest.mark.parametrize("where", PLACES)
+def test_66_deletion_leaves_nothing_behind_also_without_operator_and_gateway(
+    where: tuple[int, str] | None, is_operator_gone: bool
+) -> None:
     world = installed(TWO_STEPS)
     if where:
         upgrade(world, "v2")
         reach(world, *where)
+    if is_operator_gone:
+        world.gateway.is_frozen = True
+        world.server.faults.rules.append(lambda *_: Unreachable(0, "Unreachable", "the operator is gone"))
     world.delete()
     world.run_for(60)
     left = [kind.name for kind, _ in world.store.everything() if kind != kinds.CLUSTER_MODEL_RUNTIME]
@@ -159,7 +174,7 @@ def test_an_object_that_is_created_again_while_the_old_one_goes_is_a_first_insta
     serves_alone(world, "v1")
 
 
-@pytest.mark.parametrize("step", [None, 0], ids=["healthy", "mid-rollout"])
+@pytest.mark.parametrize("step", [None, 0, 1], ids=["healthy", "at-10", "at-50"])
 def test_66_orphaned_children_serve_on_and_are_adopted(step: int | None) -> None:
     world = installed(TWO_STEPS)
     if step is not None:

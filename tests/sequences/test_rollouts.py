@@ -1,8 +1,13 @@
 """Whole rollouts that go well: first install, Rolling and Canary, with their golden logs."""
 
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
 import pytest
 
 from simulation import models
+from simulation.clock import parse
 from simulation.stories import GATED, TWO_STEPS, compare, installed, reach, rest, serves_alone, upgrade
 from simulation.world import World
 
@@ -118,14 +123,32 @@ def test_a_step_of_weight_0_starts_a_pod_without_traffic() -> None:
     world.run_to_phase("Healthy")
 
 
-def test_an_edit_of_the_steps_counts_from_the_next_rollout() -> None:
+def test_an_edit_of_the_steps_counts_from_the_next_rollout_and_says_so_once() -> None:
     world = quiet_world(installed(TWO_STEPS))
     upgrade(world, "v2")
     reach(world, 0, "Holding")
-    world.edit(rollout=models.canary({"weight": 1, "hold": "1h"}))
+    for weight in (1, 2, 3):
+        world.edit(rollout=models.canary({"weight": weight, "hold": "1h"}))
+        world.run_for(5)
+        assert world.weights() == {"v1": 90, "v2": 10}
     reach(world, 1, "Holding")
     assert world.weights() == {"v1": 50, "v2": 50}
+    told = [text for _, _, text in world.recorder.events if "keeps its plan" in text]
+    assert told == ["Rollout 2 keeps its plan (fraud-rollout-2): the edit of spec.rollout counts from the next one"]
     world.run_to_phase("Healthy")
+    upgrade(world, "v3")
+    reach(world, 0, "Holding", rollout=3)
+    assert world.weights() == {"v2": 97, "v3": 3}
+
+
+@pytest.mark.parametrize("edit", [{"paused": True}, {"readyWhen": "Serving"}, {"capacityFallback": "Replace"}])
+def test_30_an_edit_that_counts_at_once_is_no_edit_of_the_plan(edit: dict[str, object]) -> None:
+    world = quiet_world(installed(TWO_STEPS))
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.edit(rollout=TWO_STEPS | edit)
+    world.run_for(5)
+    assert "edited" not in world.rollout()
 
 
 def test_the_stable_pods_stay_warm_while_it_bakes() -> None:
@@ -136,6 +159,74 @@ def test_the_stable_pods_stay_warm_while_it_bakes() -> None:
     assert world.replicas("v1") == 2
     world.run_for(400)
     assert world.replicas("v1") == 0
+
+
+def promoted(world: World) -> None:
+    world.run_to_phase("Healthy")
+
+
+def aborted(world: World) -> None:
+    world.run_until(lambda: len(world.pods("v2", ready=True)) > 1)
+    world.command("abort")
+    world.run_to_phase("RolledBack")
+
+
+def reverted(world: World) -> None:
+    world.run_until(lambda: len(world.pods("v2", ready=True)) > 1)
+    upgrade(world, "v1")
+    world.run_to_phase("Healthy")
+
+
+def superseded(world: World) -> None:
+    world.run_until(lambda: len(world.pods("v2", ready=True)) > 1)
+    upgrade(world, "v3")
+    world.run_to_phase("Healthy")
+
+
+def undone(world: World) -> None:
+    world.run_to_phase("Healthy")
+    world.run_for(300)
+    world.command("undo")
+    world.run_to_phase("RolledBack")
+
+
+@pytest.mark.parametrize("gateway", [True, False], ids=["gateway", "service-only"])
+@pytest.mark.parametrize("surge", [0, 1, "100%"])
+@pytest.mark.parametrize("strategy", [TWO_STEPS, models.rolling()], ids=["canary", "rolling"])
+@pytest.mark.parametrize("ending", [promoted, aborted, reverted, superseded, undone], ids=lambda story: story.__name__)
+def test_16_every_request_finds_a_ready_pod(
+    ending: Callable[[World], None], strategy: dict[str, object], surge: int | str, gateway: bool
+) -> None:
+    rollout = {**strategy, "maxSurge": surge, "coarseWeights": "Allow"}
+    world = quiet_world(installed(rollout, seed=3, gateway=gateway, replicas=3))
+    upgrade(world, "v2")
+    ending(world)
+    world.run_for(120)
+
+
+def test_24_the_time_to_go_is_neither_shortened_nor_begun_again() -> None:
+    autoscaling = {"minReplicas": 2, "maxReplicas": 4}
+    rollout = models.canary({"weight": 50}, bake="10m")
+    world = quiet_world(installed(rollout, replicas=None, autoscaling=autoscaling))
+    world.autoscaler.random = random.Random(24)
+    upgrade(world, "v2")
+    world.run_until(lambda: world.rollout()["id"] == 2 and world.rollout().get("outcome") == "Promoted")
+    world.run_for(1)
+    promoted_at, until = world.clock(), time_to_go(world, "v1")
+    assert timedelta(seconds=608) <= until - promoted_at <= timedelta(seconds=610)
+    while world.clock() < until - timedelta(seconds=30):
+        world.crash()
+        world.autoscaler.shuffle()
+        world.run_for(25)
+        assert time_to_go(world, "v1") == until
+        assert world.replicas("v1") >= 2
+    world.run_until(lambda: world.replicas("v1") == 0, within=60)
+    assert until <= world.clock() <= until + timedelta(seconds=2)
+
+
+def time_to_go(world: World, version: str) -> datetime:
+    shown = next(item for item in world.status()["revisions"] if item["name"] == world.revision_of(version))
+    return parse(shown["retainUntil"])
 
 
 @pytest.mark.parametrize("surge", ["0%", "50%", "100%"])

@@ -125,6 +125,23 @@ def born_by_post(facts: Facts) -> str:
     return ""
 
 
+def intent_before_effect(facts: Facts) -> str:
+    """27: what belongs to a rollout is created only after the rollout is stored, and under the name that follows."""
+    write = facts.write
+    if write.verb != "create" or write.after is None:
+        return ""
+    labels, number = write.after["metadata"]["labels"], facts.rollout.get("id", 0)
+    revision = names.revision(facts.name, labels.get(names.REVISION_LABEL, ""))
+    of_rollout = {names.rollout(facts.name, number), names.comparator(facts.name, number)}
+    if write.kind == kinds.DEPLOYMENT and write.name not in {facts.stable, facts.rollout.get("revision"), *of_rollout}:
+        return f"Deployment {write.name} was created without a rollout that is stored"
+    if names.ROLLOUT_LABEL in labels and write.name not in of_rollout:
+        return f"{write.kind} {write.name} was created though rollout {number} is stored"
+    of_revision = {revision, names.lock(revision), names.golden(revision)}
+    known = {names.service(facts.name), names.preview(facts.name), *of_revision, *of_rollout}
+    return "" if write.name in known else f"{write.kind} {write.name} has a name of no rule"
+
+
 def revisions_never_change(facts: Facts) -> str:
     """45: a ControllerRevision's data and a Deployment's template are written once."""
     write = facts.write
@@ -138,11 +155,12 @@ def revisions_never_change(facts: Facts) -> str:
 
 
 def guarded_writes(facts: Facts) -> str:
-    """Route and model's Service carry the version that they were planned from; no applied Deployment a count."""
+    """62: route, model's Service, counts and status carry the version that they were planned from."""
     write = facts.write
-    if write.verb != "apply" or write.sent is None or write.before is None:
+    if write.verb not in ("apply", "scale", "status") or write.sent is None or write.before is None:
         return ""
-    is_guarded = write.kind in _GUARDED or (write.kind == kinds.SERVICE and write.name == names.service(facts.name))
+    is_service = write.kind == kinds.SERVICE and write.name == names.service(facts.name)
+    is_guarded = write.kind in _GUARDED or is_service or write.verb in ("scale", "status")
     if is_guarded and not write.sent["metadata"].get("resourceVersion"):
         return f"{write.kind} {write.name} was applied without its resourceVersion"
     if write.kind == kinds.DEPLOYMENT and "replicas" in write.sent.get("spec", {}):
@@ -151,6 +169,7 @@ def guarded_writes(facts: Facts) -> str:
 
 
 CHECKS = {
+    "27 intent before effect": intent_before_effect,
     "29 monotone": monotone,
     "45 revisions never change": revisions_never_change,
     "64 only the status of the owner": only_status_of_the_owner,

@@ -16,6 +16,8 @@ from simulation.store import Store
 from simulation.view import View
 
 CHECKS: dict[str, Check] = {**traffic.CHECKS, **capacity.CHECKS, **hygiene.CHECKS}
+WATCHED = "16 every request finds a ready pod"
+"""What is checked at every moment instead of every write, in tests in which nothing goes wrong."""
 
 
 class Oracle:
@@ -64,7 +66,7 @@ class Oracle:
                 if answered:
                     self._served.add(f"{metadata['uid']}/{place}")
                 elif place != metadata["name"] or f"{metadata['uid']}/{place}" in self._served:
-                    self.violations.append(f"requests to Service {place} find no ready pod")
+                    self.violations.append(f"{WATCHED}: requests to Service {place} find none")
 
     def _backends(self, namespace: str, name: str) -> list[str]:
         histories = (self._gateway.reached.get(f"{namespace}/{route}") for route in (name, names.preview(name)))

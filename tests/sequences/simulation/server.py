@@ -135,7 +135,7 @@ class Server:
         live = self._find(kind, namespace, name)
         _expect_version(live, resource_version)
         stored = self._store.replace(kind, live, {**live, "spec": {**live["spec"], "replicas": replicas}})
-        self._written("scale", kind, live, stored, None)
+        self._written("scale", kind, live, stored, {"metadata": {"resourceVersion": resource_version}})
         return {
             "apiVersion": "autoscaling/v1",
             "kind": "Scale",
