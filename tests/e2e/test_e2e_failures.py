@@ -124,7 +124,7 @@ def _named(model: Model) -> set[str]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.reason for case in CASES])
-def test_the_failure_is_named_in_the_status(seen: dict[str, Seen], case: Case) -> None:
+def test_34_the_failure_is_named_in_the_status(seen: dict[str, Seen], case: Case) -> None:
     model = seen[case.name].model
     assert case.reason in _named(model)
     reason = reasons.find(case.reason)

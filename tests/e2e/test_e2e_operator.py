@@ -81,7 +81,7 @@ def _holder(where: Place) -> str:
     return str(lease["spec"].get("holderIdentity", ""))
 
 
-async def test_killed_in_mid_rollout_it_goes_on_at_the_same_step_and_restarts_no_pod(
+async def test_66_killed_in_mid_rollout_it_goes_on_at_the_same_step_and_restarts_no_pod(
     where: Place, known: Models, objects_in: Callable[[Place], Objects]
 ) -> None:
     name, found = "killed", objects_in(where)
@@ -144,7 +144,7 @@ def _deployments(where: Place) -> dict[str, tuple[str, int]]:
     return {item["metadata"]["name"]: (item["metadata"]["uid"], item["metadata"]["generation"]) for item in found}
 
 
-async def test_the_operator_of_the_commit_before_leaves_deployments_that_this_one_does_not_change(
+async def test_31_and_66_the_operator_of_the_commit_before_leaves_deployments_that_this_one_does_not_change(
     where: Place, build: str, previous: str, known: Models, objects_in: Callable[[Place], Objects]
 ) -> None:
     found, names = objects_in(where), ("settled", "moving")

@@ -103,7 +103,7 @@ def _waits_for_approval(model: Model) -> bool:
     return paused is not None and paused.status == "True" and paused.reason == "AwaitingApproval"
 
 
-async def test_applying_the_old_spec_goes_back_without_starting_a_pod(
+async def test_39_applying_the_old_spec_goes_back_without_starting_a_pod(
     where: Place, known: Models, objects_in: Callable[[Place], Objects]
 ) -> None:
     name, found = "returned", objects_in(where)
@@ -133,7 +133,7 @@ def _other(model: Model) -> str:
     return str(other)
 
 
-async def test_a_command_for_a_step_that_is_over_is_rejected_in_the_status(
+async def test_48_a_command_for_a_step_that_is_over_is_rejected_in_the_status(
     where: Place, objects_in: Callable[[Place], Objects]
 ) -> None:
     name, found = "stale", objects_in(where)
@@ -170,7 +170,7 @@ async def test_autoscaling_makes_an_autoscaler_that_reads_the_pods(
     assert name in where.kubectl.run("top", "pods", scope)
 
 
-async def test_when_kubectl_wait_says_ready_the_gateway_leads_to_the_right_model(
+async def test_65_when_kubectl_wait_says_ready_the_gateway_leads_to_the_right_model(
     where: Place, known: Models, objects_in: Callable[[Place], Objects]
 ) -> None:
     found = objects_in(where)

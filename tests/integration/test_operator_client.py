@@ -77,7 +77,7 @@ async def test_an_object_is_created_read_listed_and_deleted(client: Client, name
     await client.delete(kinds.CONFIG_MAP, namespace, "thing", created["metadata"]["uid"])
 
 
-async def test_a_second_birth_is_refused_as_such(client: Client, namespace: str) -> None:
+async def test_27_a_second_birth_is_refused_as_such(client: Client, namespace: str) -> None:
     await client.create(kinds.CONFIG_MAP, config_map(namespace))
     with pytest.raises(AlreadyExists):
         await client.create(kinds.CONFIG_MAP, config_map(namespace))
@@ -111,7 +111,7 @@ async def test_a_dry_run_changes_nothing(client: Client, namespace: str) -> None
     assert await client.list(kinds.CONFIG_MAP, namespace, names.CHILD_SELECTOR) == []
 
 
-async def test_only_the_object_that_was_meant_is_deleted(client: Client, namespace: str) -> None:
+async def test_64_only_the_object_that_was_meant_is_deleted(client: Client, namespace: str) -> None:
     created = await client.create(kinds.CONFIG_MAP, config_map(namespace))
     with pytest.raises(Conflict):
         await client.delete(kinds.CONFIG_MAP, namespace, "thing", OTHER_UID)
@@ -120,7 +120,7 @@ async def test_only_the_object_that_was_meant_is_deleted(client: Client, namespa
     assert await client.get(kinds.CONFIG_MAP, namespace, "thing")
 
 
-async def test_an_apply_after_a_change_by_others_conflicts_when_it_names_a_version(
+async def test_62_an_apply_after_a_change_by_others_conflicts_when_it_names_a_version(
     client: Client, namespace: str
 ) -> None:
     created = await client.create(kinds.CONFIG_MAP, config_map(namespace, a="1"))
@@ -131,7 +131,7 @@ async def test_an_apply_after_a_change_by_others_conflicts_when_it_names_a_versi
         await client.apply(kinds.CONFIG_MAP, planned)
 
 
-async def test_an_apply_to_an_object_that_is_gone_or_another_one_creates_nothing(
+async def test_64_an_apply_to_an_object_that_is_gone_or_another_one_creates_nothing(
     client: Client, namespace: str
 ) -> None:
     created = await client.create(kinds.CONFIG_MAP, config_map(namespace, a="1"))
@@ -164,7 +164,7 @@ async def test_an_apply_that_changes_nothing_leaves_the_version(client: Client, 
     assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
-async def test_the_data_of_a_revision_survives_an_apply_of_its_labels(client: Client, namespace: str) -> None:
+async def test_45_the_data_of_a_revision_survives_an_apply_of_its_labels(client: Client, namespace: str) -> None:
     """The API server compares it byte by byte with what was sent at birth."""
     manifest = {
         "apiVersion": "apps/v1",
@@ -178,7 +178,9 @@ async def test_the_data_of_a_revision_survives_an_apply_of_its_labels(client: Cl
     assert (await client.apply(kinds.CONTROLLER_REVISION, manifest))["metadata"]["labels"] == {"role": "b"}
 
 
-async def test_the_count_is_set_by_the_scale_subresource_at_the_planned_version(client: Client, namespace: str) -> None:
+async def test_62_the_count_is_set_by_the_scale_subresource_at_the_planned_version(
+    client: Client, namespace: str
+) -> None:
     created = await client.create(kinds.DEPLOYMENT, deployment(namespace))
     version = created["metadata"]["resourceVersion"]
     assert (await client.scale(kinds.DEPLOYMENT, namespace, "thing", 3, version))["spec"]["replicas"] == 3
@@ -191,7 +193,7 @@ async def test_the_count_is_set_by_the_scale_subresource_at_the_planned_version(
 
 
 @pytest.mark.usefixtures("kubectl")
-async def test_a_status_is_replaced_at_the_version_that_was_read(client: Client, namespace: str) -> None:
+async def test_62_a_status_is_replaced_at_the_version_that_was_read(client: Client, namespace: str) -> None:
     read = await client.create(kinds.MODEL_DEPLOYMENT, model(namespace))
     written = await client.put_status({**read, "status": {"phase": "Initializing", "epoch": 1}})
     assert (written["status"]["epoch"], written["spec"]) == (1, read["spec"])
@@ -229,7 +231,7 @@ async def test_the_gateway_api_is_noticed_when_it_appears(client: Client, namesp
 
 
 @pytest.mark.usefixtures("kubectl")
-async def test_a_sweep_finds_what_no_watch_told(client: Client, namespace: str) -> None:
+async def test_62_a_sweep_finds_what_no_watch_told(client: Client, namespace: str) -> None:
     cache, queue, metrics = Cache(), WorkQueue(), Metrics()
     intake = Intake(cache, queue, metrics)
     scope = watched(gateway=False, namespaces=(namespace,))
@@ -260,7 +262,7 @@ async def test_the_lease_changes_hands_when_it_is_released(client: Client, names
     assert (one.fence(), two.fence(), two.epoch) == (False, True, 2)
 
 
-async def test_of_two_processes_that_take_a_new_lease_at_once_one_leads(client: Client, namespace: str) -> None:
+async def test_63_of_two_processes_that_take_a_new_lease_at_once_one_leads(client: Client, namespace: str) -> None:
     one, two = (
         Election(client, namespace=namespace, name="lease", identity=identity, metrics=Metrics())
         for identity in ("one", "two")

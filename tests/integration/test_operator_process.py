@@ -124,7 +124,7 @@ def test_the_runtimes_arrival_wakes_a_model_that_waits_for_it(
     until(lambda: read(kubectl, namespace, "deploy")["items"], "the model has a Deployment")
 
 
-def test_another_process_takes_over_from_one_that_was_killed_and_continues_in_a_higher_epoch(
+def test_63_another_process_takes_over_from_one_that_was_killed_and_continues_in_a_higher_epoch(
     start: Start, kubectl: Kubectl, namespace: str, runtimes: Path
 ) -> None:
     first = start(default_runtimes=str(runtimes)).wait_until_leading()
@@ -221,7 +221,7 @@ def proxy(plane: control_plane.Running) -> Iterator[Proxy]:
     proxy.close()
 
 
-def test_an_outage_of_the_api_server_is_survived_by_the_same_process(
+def test_62_an_outage_of_the_api_server_is_survived_by_the_same_process(
     start: Start, plane: control_plane.Running, kubectl: Kubectl, namespace: str, proxy: Proxy, tmp_path: Path
 ) -> None:
     content = yaml.safe_load(plane.kubeconfig.read_text())
@@ -259,7 +259,7 @@ def writes(audit_log: Path, since: int) -> list[str]:
     return found
 
 
-def test_a_restart_with_fifty_models_writes_nothing_but_the_lease(
+def test_61_a_restart_with_fifty_models_writes_nothing_but_the_lease(
     start: Start, plane: control_plane.Running, kubectl: Kubectl, namespace: str, runtimes: Path
 ) -> None:
     operator = start(default_runtimes=str(runtimes)).wait_until_leading()

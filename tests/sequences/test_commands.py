@@ -79,7 +79,7 @@ def test_48_a_promote_that_races_with_the_end_of_a_hold_advances_one_step() -> N
     [{"rollout": 1}, {"rollout": 9}, {"step": 0}, {"uid": "another"}, {"verb": "destroy"}, {"step": "x"}],
     ids=["old-rollout", "future-rollout", "old-step", "other-object", "unknown-verb", "no-number"],
 )
-def test_a_command_for_something_else_is_rejected_once_and_visibly(more: dict[str, object]) -> None:
+def test_48_a_command_for_something_else_is_rejected_once_and_visibly(more: dict[str, object]) -> None:
     world = holding()
     world.command("promote", value=promote(world, **more))
     world.run_for(10)
@@ -107,7 +107,7 @@ def test_49_an_abort_wins_over_everything_else(verb: str, gap: float | None) -> 
     serves_alone(world, "v1")
 
 
-def test_an_abort_for_another_rollout_is_rejected() -> None:
+def test_48_an_abort_for_another_rollout_is_rejected() -> None:
     world = holding()
     world.command("abort", value="1")
     world.run_for(10)
@@ -300,7 +300,7 @@ def test_28_a_clock_that_steps_back_opens_no_hold_again(back: int) -> None:
     assert world.rollout()["stepIndex"] == 2
 
 
-def test_a_command_without_a_rollout_is_refused() -> None:
+def test_48_a_command_without_a_rollout_is_refused() -> None:
     world = installed(TWO_STEPS)
     for verb in ("promote", "abort", "pause", "resume", "retry"):
         world.command(verb)

@@ -226,7 +226,7 @@ def test_26_a_crash_after_any_write_changes_neither_the_steps_nor_the_effects(na
 
 
 @pytest.mark.parametrize("name", ["first-install", "half-surge", "service-only"])
-def test_an_answer_that_is_lost_on_the_way_changes_nothing(name: str) -> None:
+def test_26_an_answer_that_is_lost_on_the_way_changes_nothing(name: str) -> None:
     play(name, lose_answer, every=3)
 
 
@@ -238,7 +238,7 @@ def test_26_also_in_any_order_of_events(name: str, strike: Callable[[World, Writ
     play(name, strike, seed=seed)
 
 
-def test_a_process_that_dies_after_every_single_write_still_gets_there() -> None:
+def test_26_a_process_that_dies_after_every_single_write_still_gets_there() -> None:
     world = World()
     world.server.observers.append(lambda write: setattr(world.server.faults, "die_after", write.number))
     first_install(world)
@@ -247,7 +247,7 @@ def test_a_process_that_dies_after_every_single_write_still_gets_there() -> None
     assert world.crashes > 40
 
 
-def test_a_restart_in_the_middle_touches_no_pod() -> None:
+def test_66_a_restart_in_the_middle_touches_no_pod() -> None:
     world = installed(TWO_STEPS)
     upgrade(world, "v2")
     reach(world, 1, "Holding")

@@ -80,7 +80,9 @@ def test_34_a_fault_of_the_environment_is_named_within_a_minute_and_heals(script
 
 
 @pytest.mark.parametrize(("script", "reason"), ENVIRONMENT)
-def test_at_the_deadline_the_candidate_is_released_and_tried_again_later(script: dict[str, Any], reason: str) -> None:
+def test_34_and_35_at_the_deadline_the_candidate_is_released_and_tried_again_later(
+    script: dict[str, Any], reason: str
+) -> None:
     world = with_broken(script)
     world.run_for(620)
     assert world.replicas("v2") == 0
@@ -96,7 +98,7 @@ def test_at_the_deadline_the_candidate_is_released_and_tried_again_later(script:
     serves_alone(world, "v2")
 
 
-def test_a_missing_secret_is_named_and_heals() -> None:
+def test_34_a_missing_secret_is_named_and_heals() -> None:
     world = installed(TWO_STEPS)
     upgrade(world, "v2", model={"credentials": {"secretRef": {"name": "s3-reader"}}})
     world.run_for(60)
@@ -106,7 +108,7 @@ def test_a_missing_secret_is_named_and_heals() -> None:
     world.run_to_phase("Healthy")
 
 
-def test_a_quota_is_named_and_heals() -> None:
+def test_34_a_quota_is_named_and_heals() -> None:
     world = installed(TWO_STEPS)
     world.workloads.quota = 'pods "fraud" is forbidden: exceeded quota: compute'
     upgrade(world, "v2")
@@ -116,7 +118,7 @@ def test_a_quota_is_named_and_heals() -> None:
     world.run_to_phase("Healthy")
 
 
-def test_a_pod_that_is_never_ready_is_given_up_at_the_deadline() -> None:
+def test_33_and_35_a_pod_that_is_never_ready_is_given_up_at_the_deadline() -> None:
     world = with_broken({"is_never_ready": True})
     world.run_for(620)
     assert world.condition("Stalled")["reason"] == "ProgressDeadlineExceeded"
@@ -179,7 +181,7 @@ def test_54_a_missing_runtime_is_found_before_anything_starts() -> None:
     serves_alone(world, "v2")
 
 
-def test_a_spec_that_the_dry_run_refuses_starts_nothing() -> None:
+def test_54_a_spec_that_the_dry_run_refuses_starts_nothing() -> None:
     world = installed(TWO_STEPS)
     refusal = Invalid(422, "Invalid", "Deployment is invalid", (("spec.template.spec.tolerations", "bad operator"),))
     world.server.faults.rules.append(always(refusal, ["verify"], kinds.DEPLOYMENT))
@@ -222,7 +224,7 @@ def test_06_a_gateway_that_never_reports_freezes_the_step() -> None:
     world.run_to_phase("Healthy")
 
 
-def test_a_route_that_the_gateway_refuses_is_named() -> None:
+def test_06_a_route_that_the_gateway_refuses_is_named() -> None:
     world = installed(TWO_STEPS)
     world.gateway.refusal = ("Accepted", "no listener allows it")
     upgrade(world, "v2")
@@ -232,7 +234,7 @@ def test_a_route_that_the_gateway_refuses_is_named() -> None:
     world.run_to_phase("Healthy")
 
 
-def test_a_first_revision_that_fails_is_kept_and_served_when_it_is_ready_after_all() -> None:
+def test_34_a_first_revision_that_fails_is_kept_and_served_when_it_is_ready_after_all() -> None:
     world = World()
     world.script("v1", load_failure="ModelLoadFailed", message="bad file")
     world.apply(models.spec("v1"))
@@ -246,7 +248,7 @@ def test_a_first_revision_that_fails_is_kept_and_served_when_it_is_ready_after_a
     serves_alone(world, "v1")
 
 
-def test_trouble_of_stable_marks_no_revision() -> None:
+def test_34_trouble_of_stable_marks_no_revision() -> None:
     world = installed(TWO_STEPS)
     for pod in world.pods():
         world.kubelet.kill(pod)
@@ -291,7 +293,7 @@ def test_the_golden_refusal_reads_like_this() -> None:
     compare(world, "golden-request-refused")
 
 
-def test_an_invalid_spec_counts_no_pods_of_a_number_that_nobody_knows() -> None:
+def test_54_an_invalid_spec_counts_no_pods_of_a_number_that_nobody_knows() -> None:
     world = installed(TWO_STEPS)
     world.edit(replicas=-1)
     world.run_for(5)

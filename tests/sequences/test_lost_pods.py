@@ -178,7 +178,7 @@ def test_46_an_evicted_pod_does_not_keep_its_revision_beyond_the_limit() -> None
 
 
 @EITHER
-def test_a_pod_that_never_ends_on_a_lost_node_holds_no_later_rollout_up(gateway: bool) -> None:
+def test_25_a_pod_that_never_ends_on_a_lost_node_holds_no_later_rollout_up(gateway: bool) -> None:
     world = installed(HALF, gateway=gateway)
     upgrade(world, "v2")
     world.run_to_phase("Healthy")
@@ -191,7 +191,7 @@ def test_a_pod_that_never_ends_on_a_lost_node_holds_no_later_rollout_up(gateway:
     assert [pod for pod in world.store.all(kinds.POD) if "deletionTimestamp" in pod["metadata"]]
 
 
-def test_an_undo_survives_a_moment_of_unreadiness_of_a_pod_that_was_restarted_long_ago() -> None:
+def test_41_an_undo_survives_a_moment_of_unreadiness_of_a_pod_that_was_restarted_long_ago() -> None:
     world = installed(models.canary({"weight": 50, "hold": "1m"}, bake="1h"))
     for _ in range(3):
         world.kubelet.kill(world.pods("v1")[0])

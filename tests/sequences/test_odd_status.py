@@ -44,7 +44,7 @@ def change_rollout(world: World, **fields: Any) -> None:
 
 @pytest.mark.parametrize("is_active", [True, False], ids=["active", "ended"])
 @pytest.mark.parametrize("fields", UNREADABLE)
-def test_a_rollout_that_cannot_be_read_is_begun_again(fields: Manifest, is_active: bool) -> None:
+def test_66_a_rollout_that_cannot_be_read_is_begun_again(fields: Manifest, is_active: bool) -> None:
     world = installed(TWO_STEPS)
     world.oracle.expects_no_outage = True
     upgrade(world, "v2")
@@ -82,7 +82,7 @@ def test_66_a_status_that_lost_a_part_is_completed(edit: Callable[[Manifest], ob
     serves_alone(world, "v2")
 
 
-def test_a_rollout_that_lost_its_plan_survives_that_the_spec_has_fewer_steps_now() -> None:
+def test_66_a_rollout_that_lost_its_plan_survives_that_the_spec_has_fewer_steps_now() -> None:
     world = installed(models.canary({"weight": 10}, {"weight": 20}, {"weight": 80}, bake="0s"))
     upgrade(world, "v2")
     reach(world, 1, "Settling")

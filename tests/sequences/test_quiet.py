@@ -164,7 +164,7 @@ def test_66_deletion_leaves_nothing_behind_also_without_operator_and_gateway(
     assert left == []
 
 
-def test_an_object_that_is_created_again_while_the_old_one_goes_is_a_first_install() -> None:
+def test_66_an_object_that_is_created_again_while_the_old_one_goes_is_a_first_install() -> None:
     world = installed(TWO_STEPS)
     spec = world.model()["spec"]
     world.delete()

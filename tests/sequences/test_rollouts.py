@@ -19,7 +19,7 @@ def quiet_world(world: World) -> World:
     return world
 
 
-def test_a_first_install_has_no_steps_and_is_ready_only_when_it_serves() -> None:
+def test_08_a_first_install_has_no_steps_and_is_ready_only_when_it_serves() -> None:
     world = quiet_world(World())
     world.apply(models.spec("v1", rollout=TWO_STEPS))
     world.run_until(lambda: bool(world.pods()))
@@ -33,7 +33,7 @@ def test_a_first_install_has_no_steps_and_is_ready_only_when_it_serves() -> None
     compare(world, "first-install")
 
 
-def test_a_pod_that_starts_beside_the_first_one_must_have_the_same_bytes() -> None:
+def test_45_a_pod_that_starts_beside_the_first_one_must_have_the_same_bytes() -> None:
     world = World()
     world.apply(models.spec("v1", replicas=3))
     world.run_until(lambda: len(world.pods()) == 3)
@@ -232,7 +232,7 @@ def time_to_go(world: World, version: str) -> datetime:
 @pytest.mark.parametrize("surge", ["0%", "50%", "100%"])
 @pytest.mark.parametrize("pods", [1, 2, 3, 5])
 @pytest.mark.parametrize("strategy", [TWO_STEPS, models.rolling()], ids=["canary", "rolling"])
-def test_every_size_and_surge_ends_well(pods: int, surge: str, strategy: dict[str, object]) -> None:
+def test_36_every_size_and_surge_ends_well(pods: int, surge: str, strategy: dict[str, object]) -> None:
     world = installed({**strategy, "maxSurge": surge, "coarseWeights": "Allow"}, replicas=pods)
     world.oracle.expects_no_outage = surge != "0%" or pods > 1
     upgrade(world, "v2")

@@ -47,7 +47,7 @@ def test_21_an_edit_of_replicas_in_a_rolling_update_leaves_stable_what_it_can_ta
 
 
 @pytest.mark.parametrize("pods", [1, 3, 6])
-def test_an_edit_of_replicas_between_rollouts_scales_the_stable_one(pods: int) -> None:
+def test_21_an_edit_of_replicas_between_rollouts_scales_the_stable_one(pods: int) -> None:
     world = installed(TWO_STEPS)
     world.edit(replicas=pods)
     world.run_for(60)
@@ -57,7 +57,7 @@ def test_an_edit_of_replicas_between_rollouts_scales_the_stable_one(pods: int) -
 
 
 @pytest.mark.parametrize("gateway", [True, False], ids=["gateway", "service-only"])
-def test_a_suspended_model_has_no_pods_and_comes_back_as_it_was(gateway: bool) -> None:
+def test_22_a_suspended_model_has_no_pods_and_comes_back_as_it_was(gateway: bool) -> None:
     world = installed(TWO_STEPS, gateway=gateway)
     world.edit(replicas=0)
     world.run_to_phase("Suspended")
@@ -92,7 +92,7 @@ def test_22_a_rollout_that_is_suspended_goes_on_at_the_same_step(where: tuple[in
     serves_alone(world, "v2", 3)
 
 
-def test_a_new_version_of_a_suspended_model_starts_when_it_comes_back() -> None:
+def test_22_a_new_version_of_a_suspended_model_starts_when_it_comes_back() -> None:
     world = installed(TWO_STEPS, replicas=0)
     upgrade(world, "v2")
     world.run_for(120)
@@ -114,7 +114,7 @@ def autoscaled(seed: int | None = None) -> World:
     return world
 
 
-def test_an_autoscaler_decides_the_count_of_a_revision_with_traffic() -> None:
+def test_20_an_autoscaler_decides_the_count_of_a_revision_with_traffic() -> None:
     world = autoscaled()
     (hpa,) = world.store.all(kinds.HORIZONTAL_POD_AUTOSCALER)
     assert hpa["metadata"]["name"] == world.revision_of("v1")
@@ -158,7 +158,7 @@ def test_20_random_targets_disturb_neither_step_nor_clock(seed: int) -> None:
     assert world.clock.elapsed - begun >= 600
 
 
-def test_from_a_fixed_count_to_an_autoscaler_and_back() -> None:
+def test_21_from_a_fixed_count_to_an_autoscaler_and_back() -> None:
     world = installed(TWO_STEPS)
     world.edit(replicas=None, autoscaling=AUTOSCALED)
     world.run_for(60)

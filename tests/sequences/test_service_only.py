@@ -8,7 +8,7 @@ from simulation.stories import compare, installed, reach, rest, serves_alone, up
 HALF = models.canary({"weight": 50, "hold": "1m"}, bake="1m")
 
 
-def test_the_service_widens_to_both_and_narrows_to_the_new_one() -> None:
+def test_07_the_service_widens_to_both_and_narrows_to_the_new_one() -> None:
     world = installed(HALF, gateway=False)
     world.oracle.expects_no_outage = True
     upgrade(world, "v2")
@@ -21,7 +21,7 @@ def test_the_service_widens_to_both_and_narrows_to_the_new_one() -> None:
     compare(world, "service-only-canary")
 
 
-def test_the_share_stays_below_the_weight() -> None:
+def test_03_the_share_stays_below_the_weight() -> None:
     world = installed(models.canary({"weight": 30, "hold": "1m"}), gateway=False, replicas=7)
     upgrade(world, "v2")
     reach(world, 0, "Holding")
@@ -29,7 +29,7 @@ def test_the_share_stays_below_the_weight() -> None:
     world.run_to_phase("Healthy")
 
 
-def test_a_weight_that_no_pod_count_reaches_is_refused_until_the_user_consents() -> None:
+def test_03_a_weight_that_no_pod_count_reaches_is_refused_until_the_user_consents() -> None:
     steps = models.canary({"weight": 10, "hold": "1m"})
     world = installed(steps, gateway=False)
     upgrade(world, "v2")
@@ -55,7 +55,7 @@ def test_42_a_pod_that_stable_lacks_makes_the_step_smaller_and_holds_nothing_up(
     serves_alone(world, "v2")
 
 
-def test_coarse_weights_widen_with_one_pod() -> None:
+def test_03_coarse_weights_widen_with_one_pod() -> None:
     world = installed(models.canary({"weight": 10, "hold": "1m"}, coarseWeights="Allow"), gateway=False)
     upgrade(world, "v2")
     reach(world, 0, "Holding")
@@ -64,7 +64,7 @@ def test_coarse_weights_widen_with_one_pod() -> None:
     world.run_to_phase("Healthy")
 
 
-def test_an_abort_narrows_and_then_ends_the_candidate() -> None:
+def test_52_an_abort_narrows_and_then_ends_the_candidate() -> None:
     world = installed(HALF, gateway=False)
     upgrade(world, "v2")
     reach(world, 0, "Holding")
@@ -78,7 +78,7 @@ def test_an_abort_narrows_and_then_ends_the_candidate() -> None:
 
 @pytest.mark.parametrize("pods", [1, 2, 3, 5])
 @pytest.mark.parametrize("surge", ["0%", "25%", "100%"])
-def test_rolling_keeps_as_many_ready_pods_as_are_asked_for(pods: int, surge: str) -> None:
+def test_17_rolling_keeps_as_many_ready_pods_as_are_asked_for(pods: int, surge: str) -> None:
     world = installed(models.rolling(maxSurge=surge), gateway=False, replicas=pods)
     world.oracle.expects_no_outage = surge != "0%" or pods > 1
     upgrade(world, "v2")
@@ -87,7 +87,7 @@ def test_rolling_keeps_as_many_ready_pods_as_are_asked_for(pods: int, surge: str
     serves_alone(world, "v2", pods)
 
 
-def test_three_versions_never_share_the_service() -> None:
+def test_07_three_versions_never_share_the_service() -> None:
     world = installed(HALF, gateway=False)
     world.oracle.expects_no_outage = True
     upgrade(world, "v2")
@@ -108,7 +108,7 @@ def test_the_order_of_events_does_not_matter_without_a_gateway(seed: int) -> Non
     serves_alone(world, "v2")
 
 
-def test_a_gateway_asked_for_where_the_cluster_has_none_is_named() -> None:
+def test_54_a_gateway_asked_for_where_the_cluster_has_none_is_named() -> None:
     world = installed(HALF, gateway=False)
     world.edit(traffic=models.GATEWAY)
     world.run_for(60)
@@ -120,7 +120,7 @@ def test_a_gateway_asked_for_where_the_cluster_has_none_is_named() -> None:
 
 @pytest.mark.parametrize("asked", ["abort", "undo", "v1", "v3"])
 @pytest.mark.parametrize("where", [(1, "Settling"), (1, "Holding")], ids=lambda where: where[1])
-def test_7b_the_way_back_from_the_candidate_alone_leads_through_both(asked: str, where: tuple[int, str]) -> None:
+def test_07_the_way_back_from_the_candidate_alone_leads_through_both(asked: str, where: tuple[int, str]) -> None:
     steps = models.canary({"weight": 50, "hold": "1m"}, {"weight": 100, "hold": "1m"}, bake="1m")
     world = installed(steps, gateway=False)
     world.oracle.expects_no_outage = True

@@ -90,7 +90,7 @@ def outage(start: float, seconds: float, world: World) -> Callable[[str, Kind, s
 
 
 @pytest.mark.parametrize("start", range(9, 60, 6))
-def test_an_api_server_that_is_away_for_five_minutes_loses_nothing(start: int) -> None:
+def test_62_an_api_server_that_is_away_for_five_minutes_loses_nothing(start: int) -> None:
     world = installed(TWO_STEPS)
     world.oracle.expects_no_outage = True
     world.server.faults.rules.append(outage(start, 300, world))

@@ -129,7 +129,7 @@ def test_44_an_aborted_revision_that_is_asked_for_again_later_stays_out() -> Non
     serves_alone(world, "v1")
 
 
-def test_an_explicit_retry_is_a_new_rollout_from_step_0() -> None:
+def test_44_an_explicit_retry_is_a_new_rollout_from_step_0() -> None:
     world = at((1, "Holding"))
     world.command("abort")
     world.run_to_phase("RolledBack")
@@ -156,7 +156,7 @@ def test_a_retry_of_a_failed_revision_takes_the_present_golden_requests() -> Non
     serves_alone(world, "v2")
 
 
-def test_undo_goes_back_to_the_former_version_without_steps() -> None:
+def test_41_undo_goes_back_to_the_former_version_without_steps() -> None:
     world = served()
     upgrade(world, "v2")
     world.run_to_phase("Healthy")
@@ -212,7 +212,7 @@ def test_40_going_back_to_a_warm_revision_creates_no_pod_and_downloads_nothing()
     assert (world.kubelet.fetched, {pod["metadata"]["name"] for pod in world.pods("v1")}) == (fetched, pods)
 
 
-def test_an_undo_during_a_rollout_takes_the_candidate_back() -> None:
+def test_41_an_undo_during_a_rollout_takes_the_candidate_back() -> None:
     world = at((0, "Holding"))
     world.command("undo")
     world.run_until(lambda: world.weights() == {"v1": 100}, within=10)
@@ -221,7 +221,7 @@ def test_an_undo_during_a_rollout_takes_the_candidate_back() -> None:
     assert world.replicas("v2") == 0
 
 
-def test_undo_of_a_revision_that_is_gone_is_refused_with_words() -> None:
+def test_46_undo_of_a_revision_that_is_gone_is_refused_with_words() -> None:
     world = served()
     world.command("undo", value=json.dumps({"verb": "undo", "args": {"revision": 7}}))
     world.run_for(10)
@@ -331,7 +331,7 @@ def forget_revision(world: World, version: str) -> None:
     world.store.remove(kinds.CONTROLLER_REVISION, found)
 
 
-def test_a_rollout_whose_revision_was_deleted_ends_when_the_spec_goes_back() -> None:
+def test_46_a_rollout_whose_revision_was_deleted_ends_when_the_spec_goes_back() -> None:
     world = at((0, "Scaling"))
     forget_revision(world, "v2")
     upgrade(world, "v1")
@@ -339,7 +339,7 @@ def test_a_rollout_whose_revision_was_deleted_ends_when_the_spec_goes_back() -> 
     assert world.rollout()["outcome"] == "Superseded"
 
 
-def test_an_undo_to_a_revision_that_is_deleted_meanwhile_ends() -> None:
+def test_46_an_undo_to_a_revision_that_is_deleted_meanwhile_ends() -> None:
     world = served()
     upgrade(world, "v2")
     world.run_to_phase("Healthy")
@@ -354,7 +354,7 @@ def test_an_undo_to_a_revision_that_is_deleted_meanwhile_ends() -> None:
 
 @pytest.mark.parametrize("pause", range(1, 9))
 @pytest.mark.parametrize("rollout", [TWO_STEPS, models.canary({"weight": 50, "hold": "1m"}, maxSurge="50%")])
-def test_5_and_18_first_versions_in_quick_succession_drain_and_keep_the_budget(
+def test_05_and_18_first_versions_in_quick_succession_drain_and_keep_the_budget(
     rollout: dict[str, object], pause: int
 ) -> None:
     world = World()

@@ -26,7 +26,7 @@ from modelway.metrics import Metrics
 from modelway_runtime.compare.backlog import Backlog
 from modelway_runtime.compare.tally import Pair, Tally
 from modelway_runtime.server.metrics import Metrics as RuntimeMetrics
-from simulation.oracle import CHECKS
+from simulation.oracle import CHECKS, WATCHED
 from simulation.scripts import Script
 from simulation.stories import reach
 from simulation.world import World
@@ -145,33 +145,38 @@ def _age(age: timedelta) -> str:
     return f"{minutes}m" if minutes < 180 else f"{minutes // 60}h"
 
 
-def _holders() -> dict[int, list[str]]:
+INVARIANTS = 66
+_TIERS = ("unit", "sequences", "integration", "e2e")
+_NUMBERED = re.compile(r"^(?:async )?def test_(\d+(?:_and_\d+)*)_(\w+)", re.MULTILINE)
+
+
+def _holders() -> Mapping[int, list[str]]:
     """What holds the program to each invariant: checks of the simulation, and tests that carry its number."""
-    found: dict[int, list[str]] = {}
-    for name in CHECKS:
+    found: dict[int, list[str]] = {number: [] for number in range(1, INVARIANTS + 1)}
+    for name, moment in [*((name, "every write") for name in CHECKS), (WATCHED, "every moment")]:
         number, _, rest = name.partition(" ")
         if number.removesuffix("b").isdecimal():
-            found.setdefault(int(number.removesuffix("b")), []).append(f"*every write*: {rest}")
-    for path in sorted((REPOSITORY / "tests" / "sequences").glob("test_*.py")):
-        for number, name in re.findall(
-            r"^(?:async )?def test_(\d+)_(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE
-        ):
-            found.setdefault(int(number), []).append(f"`{path.stem}`: {name.replace('_', ' ')}")
+            found[int(number.removesuffix("b"))].append(f"*{moment}*: {rest}")
+    for tier in _TIERS:
+        for path in sorted((REPOSITORY / "tests" / tier).rglob("test_*.py")):
+            for numbers, name in _NUMBERED.findall(path.read_text(encoding="utf-8")):
+                for number in map(int, numbers.split("_and_")):
+                    found[number].append(f"`{tier}/{path.stem}`: {name.replace('_', ' ')}")
     return found
 
 
 def _table(text: str) -> Iterator[str]:
-    """The table with its last column renewed; each invariant that something checks has a row, and no other."""
-    holders = _holders()
+    """The table with its last column renewed: a row for each invariant, also for one that nothing checks yet."""
+    holders, rows = _holders(), []
     for row in text.splitlines(keepends=True):
         number, _, _ = row.removeprefix("| ").partition(" ")
         if not number.isdecimal():
             yield row
             continue
-        assert int(number) in holders, f"nothing checks invariant {number}"
-        held = "<br>".join(holders.pop(int(number)))
+        rows.append(int(number))
+        held = "<br>".join(holders[int(number)]) or "**nothing yet**"
         yield "|".join([*row.split("|")[:3], f" {held} |\n"])
-    assert not holders, f"invariants without a row: {sorted(holders)}"
+    assert rows == list(holders), "a row for each invariant, in order"
 
 
 def _metrics(program: str) -> Iterator[str]:

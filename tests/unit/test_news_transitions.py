@@ -137,14 +137,14 @@ TRANSITIONS: list[Any] = [
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), TRANSITIONS)
-def test_a_transition_is_told_once(old: Manifest, new: Manifest, expected: list[tuple[str, str]]) -> None:
+def test_65_a_transition_is_told_once(old: Manifest, new: Manifest, expected: list[tuple[str, str]]) -> None:
     found = list(news(old, new))
     assert [(item.type, item.reason) for item in found] == expected
     assert all(reasons.find(item.reason) and item.message for item in found)
 
 
 @pytest.mark.parametrize("row", [pytest.param(row.values[1], id=row.id) for row in TRANSITIONS])
-def test_nothing_is_told_at_rest(row: Manifest) -> None:
+def test_61_nothing_is_told_at_rest(row: Manifest) -> None:
     assert list(news(row, row)) == []
 
 

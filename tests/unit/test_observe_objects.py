@@ -75,7 +75,9 @@ OWNERS: list[Any] = [
 
 
 @pytest.mark.parametrize(("owners", "is_ours", "is_leaving"), OWNERS)
-def test_a_child_is_ours_adopted_or_a_stranger(owners: list[Manifest], is_ours: bool, is_leaving: bool | None) -> None:
+def test_64_a_child_is_ours_adopted_or_a_stranger(
+    owners: list[Manifest], is_ours: bool, is_leaving: bool | None
+) -> None:
     found = seen({kinds.SERVICE: [child("fraud", *owners, **SERVICE)]})
     strangers = () if is_ours else (Stranger(kind=kinds.SERVICE, name="fraud", is_leaving=bool(is_leaving)),)
     assert (found.service is not None) == is_ours
@@ -330,7 +332,7 @@ PROGRAMMED: list[Any] = [
 
 
 @pytest.mark.parametrize(("references", "parents", "result"), PROGRAMMED)
-def test_a_route_is_programmed_when_every_parent_took_this_generation(
+def test_06_a_route_is_programmed_when_every_parent_took_this_generation(
     references: list[Manifest], parents: list[Manifest], result: str
 ) -> None:
     route = child(

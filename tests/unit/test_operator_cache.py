@@ -104,7 +104,7 @@ def test_field_ownership_of_children_is_not_kept() -> None:
     ("version", "keys"),
     [pytest.param(4, (), id="older"), pytest.param(5, (), id="same"), pytest.param(6, (KEY,), id="newer")],
 )
-def test_only_a_newer_state_is_taken_and_concerns_anybody(version: int, keys: tuple[Any, ...]) -> None:
+def test_62_only_a_newer_state_is_taken_and_concerns_anybody(version: int, keys: tuple[Any, ...]) -> None:
     cache = Cache()
     cache.store(kinds.MODEL_DEPLOYMENT, model(version=5))
     assert cache.observe(kinds.MODEL_DEPLOYMENT, "MODIFIED", model(version=version)) == keys
@@ -118,7 +118,7 @@ def test_versions_are_compared_as_numbers() -> None:
     assert known(cache, kinds.MODEL_DEPLOYMENT) == ["10"]
 
 
-def test_a_late_event_does_not_bring_a_deleted_object_back() -> None:
+def test_62_a_late_event_does_not_bring_a_deleted_object_back() -> None:
     cache = Cache()
     cache.observe(kinds.DEPLOYMENT, "ADDED", child(version=5))
     assert cache.observe(kinds.DEPLOYMENT, "DELETED", child(version=8)) == (KEY,)
@@ -183,7 +183,7 @@ def test_a_changed_runtime_concerns_every_model_that_may_use_it() -> None:
     assert set(cache.observe(kinds.CLUSTER_MODEL_RUNTIME, None, runtime("r"))) == {KEY, ("other", "wine")}
 
 
-def test_a_sweep_drops_what_the_list_lacks_and_keeps_what_is_newer_than_the_list() -> None:
+def test_62_a_sweep_drops_what_the_list_lacks_and_keeps_what_is_newer_than_the_list() -> None:
     cache = Cache()
     cache.observe(kinds.DEPLOYMENT, None, child("stays", uid="1", version=3))
     cache.observe(kinds.DEPLOYMENT, None, child("gone", uid="2", version=4))
@@ -240,7 +240,7 @@ def histories(draw: st.DrawFn) -> tuple[list[tuple[str, Manifest]], Manifest | N
 
 
 @given(histories(), st.data())
-def test_late_and_repeated_events_never_change_the_outcome(
+def test_62_late_and_repeated_events_never_change_the_outcome(
     history: tuple[list[tuple[str, Manifest]], Manifest | None], data: st.DataObject
 ) -> None:
     """The watch tells everything in order; our own writes and old lists tell parts of it at any later time."""

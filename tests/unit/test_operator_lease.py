@@ -88,7 +88,7 @@ async def test_renewing_keeps_the_epoch(server: LeaseServer, clock: Clock) -> No
     assert one.epoch == 1
 
 
-async def test_a_crashed_holder_is_followed_after_the_lease_has_expired(server: LeaseServer, clock: Clock) -> None:
+async def test_63_a_crashed_holder_is_followed_after_the_lease_has_expired(server: LeaseServer, clock: Clock) -> None:
     one, two = election(server, clock), election(server, clock, name="two")
     await one.attempt()
     await two.attempt()
@@ -120,7 +120,7 @@ async def test_a_released_lease_is_taken_at_once(server: LeaseServer, clock: Clo
     assert (one.fence(), two.fence(), two.epoch) == (False, True, 2)
 
 
-async def test_a_holder_that_cannot_renew_stops_writing_before_others_may_begin(
+async def test_63_a_holder_that_cannot_renew_stops_writing_before_others_may_begin(
     server: LeaseServer, clock: Clock
 ) -> None:
     one = election(server, clock)
@@ -157,7 +157,7 @@ async def test_the_time_of_leading_begins_anew_after_a_break(server: LeaseServer
     assert one.leading_seconds() == 2
 
 
-async def test_a_holder_that_was_followed_never_leads_again(server: LeaseServer, clock: Clock) -> None:
+async def test_63_a_holder_that_was_followed_never_leads_again(server: LeaseServer, clock: Clock) -> None:
     one, two = election(server, clock), election(server, clock, name="two")
     await one.attempt()
     await two.attempt()
@@ -172,7 +172,7 @@ async def test_a_holder_that_was_followed_never_leads_again(server: LeaseServer,
         await one.attempt()
 
 
-async def test_a_deleted_lease_does_not_set_the_epoch_back(server: LeaseServer, clock: Clock) -> None:
+async def test_63_a_deleted_lease_does_not_set_the_epoch_back(server: LeaseServer, clock: Clock) -> None:
     one = election(server, clock)
     await one.attempt()
     server.lease = None

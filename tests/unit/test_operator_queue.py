@@ -51,7 +51,7 @@ def test_a_key_is_not_taken_again_while_it_is_processed_but_is_afterwards(work: 
     assert work.take() is None
 
 
-def test_the_high_lane_goes_first_and_each_lane_in_order(work: WorkQueue) -> None:
+def test_66_the_high_lane_goes_first_and_each_lane_in_order(work: WorkQueue) -> None:
     work.add(A, Lane.LOW)
     work.add(B, Lane.HIGH)
     work.add(C, Lane.HIGH)
@@ -109,7 +109,7 @@ def test_a_delay_that_ends_during_processing_brings_the_key_again(work: WorkQueu
     assert work.take() == A
 
 
-def test_the_pause_after_a_failure_doubles_up_to_five_minutes_and_begins_anew_after_success(
+def test_66_the_pause_after_a_failure_doubles_up_to_five_minutes_and_begins_anew_after_success(
     work: WorkQueue, clock: Clock
 ) -> None:
     pauses = [work.retry(A) for _ in range(13)]

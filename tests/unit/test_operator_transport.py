@@ -148,7 +148,7 @@ async def test_no_server_is_unreachable(session: ClientSession, unused_tcp_port:
         await transport.send(GET)
 
 
-async def test_who_does_not_lead_reads_but_does_not_write(serve: Any, session: ClientSession) -> None:
+async def test_63_who_does_not_lead_reads_but_does_not_write(serve: Any, session: ClientSession) -> None:
     server = await serve([ok()])
     transport = Transport(session, server.url, metrics=Metrics(), fence=lambda: False)
     await transport.send(GET)
@@ -157,7 +157,7 @@ async def test_who_does_not_lead_reads_but_does_not_write(serve: Any, session: C
     assert server.seen == ["GET /api/v1/pods"]
 
 
-async def test_a_write_is_not_repeated_after_leadership_was_lost(serve: Any, session: ClientSession) -> None:
+async def test_63_a_write_is_not_repeated_after_leadership_was_lost(serve: Any, session: ClientSession) -> None:
     server = await serve([status(500), ok()])
     is_leading = iter([True, False])
     transport = Transport(session, server.url, metrics=Metrics(), fence=lambda: next(is_leading))

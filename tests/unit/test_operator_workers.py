@@ -124,7 +124,7 @@ async def test_success_begins_the_back_off_anew() -> None:
         bench.queue.done(KEY)
 
 
-async def test_a_process_that_was_superseded_ends() -> None:
+async def test_63_a_process_that_was_superseded_ends() -> None:
     bench = Bench()
     bench.queue.add(KEY)
     await bench.work([Superseded("epoch 9")])

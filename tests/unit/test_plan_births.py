@@ -78,7 +78,7 @@ MISSING: list[Any] = [
 
 
 @pytest.mark.parametrize(("runtimes", "reference", "says"), MISSING)
-def test_a_missing_runtime_is_named(runtimes: list[Manifest], reference: Manifest, says: str) -> None:
+def test_54_a_missing_runtime_is_named(runtimes: list[Manifest], reference: Manifest, says: str) -> None:
     spec = models.spec(gateway=False) | ({"runtime": {"ref": reference}} if reference else {})
     found = births.resolve(seen(*runtimes), ModelDeploymentSpec.model_validate(spec))
     assert isinstance(found, Trouble)
@@ -86,7 +86,7 @@ def test_a_missing_runtime_is_named(runtimes: list[Manifest], reference: Manifes
     assert says in found.message
 
 
-def test_a_gateway_that_the_cluster_lacks_is_found_before_anything_starts() -> None:
+def test_54_a_gateway_that_the_cluster_lacks_is_found_before_anything_starts() -> None:
     world = World(has_gateway=False)
     world.apply(models.spec("v1"))
     world.run_for(60)
@@ -104,7 +104,7 @@ KEPT: list[Any] = [
 
 
 @pytest.mark.parametrize(("change", "is_taken_over"), KEPT)
-def test_a_changed_runtime_is_taken_over_only_when_asked_for(change: Manifest, is_taken_over: bool) -> None:
+def test_31_a_changed_runtime_is_taken_over_only_when_asked_for(change: Manifest, is_taken_over: bool) -> None:
     world = installed(models.rolling())
 
     def renew(item: Manifest) -> None:

@@ -11,12 +11,12 @@ TOTALS = st.integers(1, 1000)
 
 
 @given(WEIGHTS, TOTALS)
-def test_the_pods_that_a_weight_needs_may_carry_it(weight: int, total: int) -> None:
+def test_04_the_pods_that_a_weight_needs_may_carry_it(weight: int, total: int) -> None:
     assert capacity.share(capacity.need(weight, total), total) >= weight
 
 
 @given(st.integers(1, 100), TOTALS)
-def test_one_pod_less_than_a_weight_needs_may_not_carry_it(weight: int, total: int) -> None:
+def test_04_one_pod_less_than_a_weight_needs_may_not_carry_it(weight: int, total: int) -> None:
     assert capacity.share(capacity.need(weight, total) - 1, total) < weight
 
 
@@ -33,7 +33,7 @@ def test_all_the_traffic_needs_all_the_pods(total: int) -> None:
 
 @pytest.mark.parametrize("total", [1, 2, 3])
 @pytest.mark.parametrize("weight", range(1, 100))
-def test_few_pods_have_an_answer_for_every_weight(weight: int, total: int) -> None:
+def test_19_few_pods_have_an_answer_for_every_weight(weight: int, total: int) -> None:
     assert 1 <= capacity.need(weight, total) <= total
 
 

@@ -136,7 +136,7 @@ REFUSED: list[Any] = [
 
 
 @pytest.mark.parametrize(("raw", "says"), REFUSED)
-def test_what_cannot_be_meant_is_rejected_with_a_reason(raw: str, says: str) -> None:
+def test_48_what_cannot_be_meant_is_rejected_with_a_reason(raw: str, says: str) -> None:
     _, result, message = answer(ACTIVE, raw)
     assert result == "Rejected"
     assert says in message
@@ -175,7 +175,7 @@ ABORTS: list[Any] = [
 
 
 @pytest.mark.parametrize(("raw", "result"), ABORTS)
-def test_the_abort_annotation_only_ever_aborts(raw: str, result: str) -> None:
+def test_49_the_abort_annotation_only_ever_aborts(raw: str, result: str) -> None:
     assert answer(ACTIVE, abort=raw)[:2] == ("abort", result)
 
 
@@ -194,7 +194,7 @@ ANNOTATIONS = st.none() | st.sampled_from(["", "promote", "abort", "7", asked(),
 
 
 @given(ANNOTATIONS, ANNOTATIONS, st.lists(st.tuples(ANNOTATIONS, ANNOTATIONS), max_size=3))
-def test_each_value_is_answered_once(
+def test_48_each_value_is_answered_once(
     command: str | None, abort: str | None, before: list[tuple[str | None, str | None]]
 ) -> None:
     record = ACTIVE
@@ -205,7 +205,7 @@ def test_each_value_is_answered_once(
     assert commands.seen(observed(command, abort), record) == record
 
 
-def test_abort_comes_before_any_other_command() -> None:
+def test_49_abort_comes_before_any_other_command() -> None:
     seen = observed("promote", "7")
     first = commands.pending(seen, ACTIVE)
     assert first is not None
@@ -215,7 +215,7 @@ def test_abort_comes_before_any_other_command() -> None:
     assert second.verb == Verb.PROMOTE
 
 
-def test_an_abort_in_either_annotation_is_answered_once_in_each() -> None:
+def test_49_an_abort_in_either_annotation_is_answered_once_in_each() -> None:
     record = answered(ACTIVE, None, "7")
     record = answered(record, "abort", "7")
     assert commands.pending(observed("abort", "7"), record) is None
@@ -230,14 +230,14 @@ AGAIN: list[Any] = [
 
 
 @pytest.mark.parametrize(("history", "counts"), AGAIN)
-def test_a_value_counts_again_after_another_or_none(history: list[str | None], counts: bool) -> None:
+def test_48_a_value_counts_again_after_another_or_none(history: list[str | None], counts: bool) -> None:
     record = ACTIVE
     for value in history:
         record = answered(record, value)
     assert (commands.pending(observed("promote"), record) is not None) == counts
 
 
-def test_a_command_is_about_the_rollout_and_step_at_which_it_was_seen() -> None:
+def test_48_a_command_is_about_the_rollout_and_step_at_which_it_was_seen() -> None:
     last = answered(ACTIVE, "promote").last_command
     assert (last.rollout, last.step, last.at) == (7, 2, "2026-11-21T10:00:00Z")
 

@@ -123,7 +123,7 @@ REPORTED = [
 
 
 @pytest.mark.parametrize(("manifest", "reason"), REPORTED)
-def test_a_reason_in_the_termination_message_is_taken_over(manifest: Manifest, reason: str) -> None:
+def test_34_a_reason_in_the_termination_message_is_taken_over(manifest: Manifest, reason: str) -> None:
     assert reason_of(manifest) == reason
     assert message_of(manifest) == "Pod fraud-1: why"
 
@@ -252,7 +252,7 @@ KUBELET: list[Any] = [
 
 
 @pytest.mark.parametrize(("manifest", "reason"), KUBELET)
-def test_what_a_kubelet_or_scheduler_says_has_a_reason(manifest: Manifest, reason: str) -> None:
+def test_34_what_a_kubelet_or_scheduler_says_has_a_reason(manifest: Manifest, reason: str) -> None:
     assert reason_of(manifest) == reason
 
 
@@ -432,7 +432,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("message", "reason"), REFUSALS)
-def test_pods_that_may_not_be_created_have_a_reason(message: str, reason: str) -> None:
+def test_34_pods_that_may_not_be_created_have_a_reason(message: str, reason: str) -> None:
     found = trouble.of_revision(revision(refused=message))
     assert found is not None
     assert (found.reason, found.message) == (reason, message)
@@ -444,7 +444,7 @@ UNSCHEDULED = pod(
 BROKEN = pod(model=container("model", terminated(said("ModelLoadFailed"))))
 
 
-def test_a_verdict_comes_before_what_heals_by_itself() -> None:
+def test_34_a_verdict_comes_before_what_heals_by_itself() -> None:
     for pods in ((UNSCHEDULED, BROKEN), (BROKEN, UNSCHEDULED)):
         found = trouble.of_revision(revision(*pods, refused=QUOTA))
         assert found is not None

@@ -119,7 +119,7 @@ THERE: list[Any] = [
 
 
 @pytest.mark.parametrize(("labels", "owner", "reason"), THERE)
-async def test_an_object_that_is_there_already_is_judged_by_whose_it_is(
+async def test_27_and_64_an_object_that_is_there_already_is_judged_by_whose_it_is(
     labels: Manifest, owner: Any, reason: str
 ) -> None:
     place = Place()
@@ -166,7 +166,7 @@ def told_by(reason: str) -> str:
 
 
 @pytest.mark.parametrize(("error", "reason", "says"), REFUSALS)
-async def test_a_refused_dry_run_is_named_and_no_revision_is_born(error: ApiError, reason: str, says: str) -> None:
+async def test_54_a_refused_dry_run_is_named_and_no_revision_is_born(error: ApiError, reason: str, says: str) -> None:
     place = Place()
     place.server.faults.rules.append(always(error, ["verify"], kinds.DEPLOYMENT))
     await place.reconcile(3)
@@ -178,7 +178,7 @@ async def test_a_refused_dry_run_is_named_and_no_revision_is_born(error: ApiErro
 
 
 @pytest.mark.parametrize(("error", "reason", "says"), REFUSALS)
-async def test_a_refused_write_is_named_and_tried_again(error: ApiError, reason: str, says: str) -> None:
+async def test_11_a_refused_write_is_named_and_tried_again(error: ApiError, reason: str, says: str) -> None:
     place = Place()
     place.server.faults.rules.append(always(error, ["create"], kinds.DEPLOYMENT))
     await place.reconcile(4)
@@ -217,7 +217,7 @@ async def test_what_may_work_the_next_time_rises(verb: str, kind: Kind, error: A
     assert place.controller_revision() is not None
 
 
-async def test_the_intent_is_stored_before_its_effects() -> None:
+async def test_27_the_intent_is_stored_before_its_effects() -> None:
     place = Place()
     await place.reconcile(2)
     first_deployment = next(index for index, write in enumerate(place.server.writes) if write.kind is kinds.DEPLOYMENT)
@@ -225,7 +225,7 @@ async def test_the_intent_is_stored_before_its_effects() -> None:
     assert any(after and after["status"].get("rollout", {}).get("id") == 1 for after in statuses)
 
 
-async def test_a_pass_writes_the_status_at_most_twice_and_only_for_news() -> None:
+async def test_61_a_pass_writes_the_status_at_most_twice_and_only_for_news() -> None:
     place = Place()
     for _ in range(10):
         before = len(place.written("status"))
@@ -236,7 +236,7 @@ async def test_a_pass_writes_the_status_at_most_twice_and_only_for_news() -> Non
     assert len(place.server.writes) == before
 
 
-async def test_a_model_that_is_gone_or_going_is_left_alone() -> None:
+async def test_66_a_model_that_is_gone_or_going_is_left_alone() -> None:
     place = Place()
     assert await place.reconciler.reconcile((models.NAMESPACE, "other"), 1) is None
     live = place.store.find(kinds.MODEL_DEPLOYMENT, *KEY)
@@ -263,7 +263,7 @@ UNFIT: list[Any] = [
 
 
 @pytest.mark.parametrize(("template", "path"), UNFIT)
-async def test_a_template_that_cannot_be_rendered_is_an_invalid_spec(template: Manifest, path: str) -> None:
+async def test_54_a_template_that_cannot_be_rendered_is_an_invalid_spec(template: Manifest, path: str) -> None:
     place = Place(runtime={"template": template})
     await place.reconcile(2)
     assert place.condition("Stalled")["reason"] == "InvalidSpec"
@@ -278,7 +278,7 @@ LEFT: list[Any] = [
 
 
 @pytest.mark.parametrize(("owner", "reason"), LEFT)
-async def test_a_child_of_somebody_else_that_is_known_already_is_waited_for_or_a_conflict(
+async def test_63_and_64_a_child_of_somebody_else_that_is_known_already_is_waited_for_or_a_conflict(
     owner: Manifest, reason: str
 ) -> None:
     place = Place()

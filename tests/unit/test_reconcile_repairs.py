@@ -26,7 +26,7 @@ def route(world: World) -> Manifest:
 
 
 @pytest.mark.parametrize("field", ["timeouts", "filters", "hostnames"])
-def test_what_a_user_takes_back_leaves_the_route(field: str) -> None:
+def test_10_what_a_user_takes_back_leaves_the_route(field: str) -> None:
     world = installed(TWO_STEPS, traffic=TRAFFIC)
     place = route(world) if field == "hostnames" else route(world)["rules"][0]
     assert place[field]
@@ -46,7 +46,7 @@ AUTOSCALING: Manifest = {
 }
 
 
-def test_what_a_user_takes_back_leaves_the_autoscaler() -> None:
+def test_10_what_a_user_takes_back_leaves_the_autoscaler() -> None:
     world = installed(TWO_STEPS, replicas=None, autoscaling=AUTOSCALING)
     world.run_for(60)
     world.edit(autoscaling={"minReplicas": 2, "maxReplicas": 4})
@@ -118,7 +118,7 @@ def test_a_retry_of_the_first_revision_asks_the_present_golden_requests() -> Non
     world.run_to_phase("Healthy", within=900)
 
 
-def test_an_emptied_lock_is_written_again_and_costs_no_loop() -> None:
+def test_45_an_emptied_lock_is_written_again_and_costs_no_loop() -> None:
     world = installed(TWO_STEPS)
     name = f"{world.revision_of('v1')}-lock"
     world.change(kinds.CONFIG_MAP, name, lambda item: item.pop("data"))
@@ -141,7 +141,7 @@ def add_variable(deployment: Manifest) -> None:
 
 
 @pytest.mark.parametrize("edit", [add_sidecar, add_variable])
-def test_what_others_add_to_a_deployment_stays_and_costs_no_loop(edit: Any) -> None:
+def test_64_what_others_add_to_a_deployment_stays_and_costs_no_loop(edit: Any) -> None:
     world = installed(TWO_STEPS)
     world.change(kinds.DEPLOYMENT, world.revision_of("v1"), edit)
     world.run_for(60)
@@ -151,7 +151,7 @@ def test_what_others_add_to_a_deployment_stays_and_costs_no_loop(edit: Any) -> N
     assert any(word in json.dumps(found) for word in ("proxy:1", "RELOADED"))
 
 
-def test_an_abort_in_both_annotations_is_answered_once_each() -> None:
+def test_48_an_abort_in_both_annotations_is_answered_once_each() -> None:
     world = installed(TWO_STEPS)
     world.edit(model=models.model("v2"))
     world.run_to_phase("Paused")
@@ -177,7 +177,7 @@ ANNOTATIONS: list[Any] = [
 
 
 @pytest.mark.parametrize(("verb", "value"), ANNOTATIONS)
-def test_no_annotation_stops_the_operator(verb: str, value: str) -> None:
+def test_48_no_annotation_stops_the_operator(verb: str, value: str) -> None:
     world = installed(TWO_STEPS)
     world.command(verb, value=value)
     world.run_for(5)

@@ -235,7 +235,7 @@ def identity(document: Manifest) -> str:
     return revision.identity(revision.source(ModelDeploymentSpec.model_validate(document | {"model": model})))
 
 
-def test_every_field_of_the_spec_is_placed_in_the_table() -> None:
+def test_31_every_field_of_the_spec_is_placed_in_the_table() -> None:
     assert set(leaves(ModelDeploymentSpec)) == set(FIELDS)
 
 
@@ -342,7 +342,7 @@ def test_32_the_spelling_makes_no_revision(one: Manifest, other: Manifest) -> No
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER)
-def test_what_means_something_else_makes_a_revision(one: Manifest, other: Manifest) -> None:
+def test_32_what_means_something_else_makes_a_revision(one: Manifest, other: Manifest) -> None:
     assert identity(one) != identity(other)
 
 
@@ -410,7 +410,7 @@ def test_32_the_order_of_fields_makes_no_revision(paths: list[str]) -> None:
     assert identity(written(paths)) == identity(written(sorted(paths)))
 
 
-def test_the_name_of_the_object_written_out_as_the_models_name_is_its_default() -> None:
+def test_32_the_name_of_the_object_written_out_as_the_models_name_is_its_default() -> None:
     plain = ModelDeploymentSpec.model_validate({"model": MODEL})
     written = ModelDeploymentSpec.model_validate({"model": MODEL | {"name": "fraud"}})
     assert revision.source(written, "fraud") == revision.source(plain, "fraud")

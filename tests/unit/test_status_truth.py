@@ -38,7 +38,7 @@ def shown(found: dict[str, Manifest], kind: str) -> str:
 
 
 @pytest.mark.parametrize("beginning", [item for item in BEGINNINGS if "invalid" in str(item.id)])
-def test_an_invalid_spec_is_told_with_its_field_and_hides_nothing(beginning: Beginning) -> None:
+def test_54_an_invalid_spec_is_told_with_its_field_and_hides_nothing(beginning: Beginning) -> None:
     found = world_of(beginning).status()
     assert "replicas" in found["message"]
     assert found["stableRevision"]
@@ -53,7 +53,7 @@ def statuses(world: World) -> Iterator[Manifest]:
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_every_reason_is_in_the_closed_list(beginning: Beginning) -> None:
+def test_65_every_reason_is_in_the_closed_list(beginning: Beginning) -> None:
     world = world_of(beginning)
     used = {item["reason"] for found in statuses(world) for item in found["conditions"]}
     used |= {reason for _, reason, _ in world.recorder.events}
@@ -61,7 +61,7 @@ def test_every_reason_is_in_the_closed_list(beginning: Beginning) -> None:
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_programmed_is_never_the_reason_of_a_failure(beginning: Beginning) -> None:
+def test_65_programmed_is_never_the_reason_of_a_failure(beginning: Beginning) -> None:
     for found in statuses(world_of(beginning)):
         assert shown(conditions(found), "TrafficProgrammed") != "False/Programmed"
 
@@ -112,7 +112,7 @@ def test_messages_are_short_printable_and_hold_no_secret(beginning: Beginning) -
 
 
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_the_generation_stands_everywhere_and_times_change_with_the_status_alone(
+def test_65_the_generation_stands_everywhere_and_times_change_with_the_status_alone(
     beginning: Beginning,
 ) -> None:
     before: dict[str, Manifest] = {}
@@ -131,7 +131,7 @@ def test_a_revision_refused_before_is_named_with_its_reason_again() -> None:
     assert world_of(beginnings.refused_before).revision_of("v2") in found["message"]
 
 
-def test_steps_edited_in_mid_rollout_are_not_shown_before_they_count() -> None:
+def test_30_steps_edited_in_mid_rollout_are_not_shown_before_they_count() -> None:
     world = beginnings.holding()
     world.edit(rollout=models.canary({"name": "all", "weight": 90}))
     world.run_for(2)
@@ -146,14 +146,14 @@ def at_rest(world: World, *, now: datetime | None = None) -> Observed:
     return observe(snapshot, now=now or world.clock(), epoch=1, features=features)
 
 
-def test_another_epoch_alone_is_no_news() -> None:
+def test_61_another_epoch_alone_is_no_news() -> None:
     seen = at_rest(world_of(beginnings.healthy))
     one, other = (status(replace(seen, epoch=epoch), plan(seen)) for epoch in (1, 2))
     assert one != other
     assert not is_news(one, other)
 
 
-def test_planning_again_at_rest_says_nothing_new() -> None:
+def test_61_planning_again_at_rest_says_nothing_new() -> None:
     seen = at_rest(world_of(beginnings.healthy), now=world_of(beginnings.healthy).clock() + timedelta(hours=1))
     assert not is_news(dict(seen.status), status(seen, plan(seen)))
 
@@ -182,7 +182,7 @@ def size(found: Manifest) -> int:
 
 
 @pytest.mark.parametrize("count", [49, 60])
-def test_a_long_history_stays_small_and_never_hides_who_serves(count: int) -> None:
+def test_65_a_long_history_stays_small_and_never_hides_who_serves(count: int) -> None:
     seen = many(world_of(beginnings.healthy), count)
     found = status(seen, plan(seen))
     assert len(found["revisions"]) == 50
