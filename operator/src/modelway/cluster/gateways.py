@@ -37,7 +37,8 @@ def named(model: Manifest) -> Iterator[_Place]:
     """Namespace and name of each Gateway in a ModelDeployment's spec."""
     traffic = (model.get("spec") or {}).get("traffic") or {}
     for parent in traffic.get("parentRefs") or ():
-        if parent.get("kind", kinds.GATEWAY.name) == kinds.GATEWAY.name:
+        # Whoever got round the schema may have left anything out.
+        if parent.get("kind", kinds.GATEWAY.name) == kinds.GATEWAY.name and parent.get("name"):
             yield parent.get("namespace") or model["metadata"]["namespace"], parent["name"]
 
 
