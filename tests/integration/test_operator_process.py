@@ -345,7 +345,7 @@ def hands(plane: control_plane.Running, namespace: str) -> Iterator[Hands]:
 def test_a_fleet_is_refreshed_until_one_fails_and_then_with_the_next_runtime(
     start: Start, plane: control_plane.Running, kubectl: Kubectl, namespace: str, runtimes: Path
 ) -> None:
-    operator = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    operator = start(default_runtimes=str(runtimes)).wait_until_leading()
     fleet = ("a", "b", "c")
 
     def command_line(*words: str) -> tuple[int, list[str]]:
@@ -404,7 +404,7 @@ def gateway_api(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
 def test_a_gateway_api_that_goes_ends_the_process_in_order_and_is_missed_by_the_next_one(
     start: Start, kubectl: Kubectl, namespace: str, runtimes: Path, gateway_api: Path
 ) -> None:
-    operator = start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    operator = start(default_runtimes=str(runtimes)).wait_until_leading()
     routed = model("iris", traffic={"parentRefs": [{"name": "public"}]})
     kubectl("apply", "-n", namespace, "-f", "-", stdin=routed)
     until(lambda: read(kubectl, namespace, "deploy")["items"], "the model has a Deployment")
@@ -417,7 +417,7 @@ def test_a_gateway_api_that_goes_ends_the_process_in_order_and_is_missed_by_the_
     )
     assert lease["spec"]["leaseTransitions"] == 1
     assert any("is not served any more" in line["message"] for line in operator.lines())
-    start(MODELWAY_DEFAULT_RUNTIMES=str(runtimes)).wait_until_leading()
+    start(default_runtimes=str(runtimes)).wait_until_leading()
 
     def stalled() -> str:
         conditions = read(kubectl, namespace, "mdep", "iris")["status"]["conditions"]
