@@ -20,6 +20,8 @@ PATIENCE = 60.0
 _REQUESTS = re.compile(
     r'^modelway_api_requests_total\{code="[^"]*",kind="([^"]*)",verb="([^"]*)"\} (\S+)$', re.MULTILINE
 )
+_PHASES = re.compile(r'^modelway_phase\{[^}]*phase="([^"]*)"\} 1.0$', re.MULTILINE)
+_READS = ("get", "list", "discover", "watch")
 
 
 class OperatorError(Exception):
@@ -66,6 +68,16 @@ class Operator:
             found[f"{verb} {kind}"] += int(float(count))
         return found
 
+    def writes(self) -> Counter[str]:
+        """Of these, the writes about models: neither its lease nor questions about its own rights."""
+        found = self.requests()
+        return Counter({what: count for what, count in found.items() if _is_write(*what.split())})
+
+    def phases(self) -> Counter[str]:
+        """How many models are in which phase."""
+        found = _PHASES.findall(self.get("/metrics")[1])
+        return Counter(phase for phase in found)
+
     def passes(self) -> float:
         """Reconciliations since its start that came to their end."""
         return self.metric('modelway_reconciles_total{result="done"}')
@@ -74,6 +86,11 @@ class Operator:
         """Resident memory."""
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def cpu_seconds(self) -> float:
+        """User and system time since its start."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def is_leading(self) -> bool:
         """Whether it may write now."""
@@ -101,6 +118,10 @@ class Operator:
         """Whatever state it is in, also a stopped one."""
         self.process.kill()
         self.process.wait()
+
+
+def _is_write(verb: str, kind: str) -> bool:
+    return verb not in _READS and kind not in ("Lease", "SelfSubjectAccessReview")
 
 
 @contextmanager

@@ -66,6 +66,7 @@ class Node:
     async def _play(self) -> None:
         connection = await Connection.open(kubeconfig=self._kubeconfig)
         async with connection.session(connections=0) as self._session:
+            self._session.headers["User-Agent"] = "played-node"
             self._server = connection.server
             self._pods = Follower(self._session, self._server, kinds.POD, self._settle)
             self._routes = Follower(self._session, self._server, kinds.HTTP_ROUTE, self._take)
