@@ -120,8 +120,14 @@ bench-runtime: .venv  ## Measure the runtime beside MLServer
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.runtime
 
 .PHONY: bench-operator
-bench-operator: .venv  ## Measure the idle operator with 50 models
+bench-operator: .venv  ## Measure the operator: 1,000 idle models, 100 rollouts at once
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.idle
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.rollouts
+
+# bash counts in a variable of that name by itself, so only one that was given on make's command line is taken.
+.PHONY: soak
+soak: .venv  ## Churn for half an hour (SECONDS=…) on an API server that fails now and then
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.soak --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),1800)
 
 .PHONY: bench-verdicts
 bench-verdicts: .venv  ## Simulate how often verdicts err and how many requests they take

@@ -11,6 +11,7 @@ from played.stage import CHILDREN, Stage
 
 _PAUSE_SECONDS = 1.5
 _PATIENCE_SECONDS = 600.0
+_DRAIN_SECONDS = 60.0
 _QUIET_SECONDS = 30.0
 
 
@@ -33,7 +34,14 @@ def unsettled(here: Stage, keeper: Keeper, models: int, version: str) -> list[st
 
 
 def left_over(here: Stage) -> list[str]:
-    """Children of nobody who lives, and pods of revisions that do not serve."""
+    """Children of nobody who lives, and pods of revisions that do not serve, when all had time to drain and go."""
+    end = time.monotonic() + _DRAIN_SECONDS
+    while (wrong := _left_now(here)) and time.monotonic() < end:
+        time.sleep(_PAUSE_SECONDS)
+    return wrong
+
+
+def _left_now(here: Stage) -> list[str]:
     models = {item["metadata"]["uid"]: item for item in here.get("modeldeployments")}
     stable = {item["status"]["stableRevision"]["name"] for item in models.values() if item.get("status")}
     wrong = []
