@@ -6,9 +6,9 @@ import json
 import math
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import aiohttp
@@ -24,9 +24,10 @@ _KEPT = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One prediction: when it came (monotonic seconds), from which version, and whether it was right."""
+    """One prediction: when it came (monotonic seconds) and after how long, from which version, whether it was right."""
 
     at: float
+    seconds: float
     version: str
     is_right: bool
 
@@ -47,6 +48,10 @@ class Target:
     host: str = ""
     is_kept_open: bool = True
     """Whether connections are used again. A Service divides connections, not requests."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request."""
+    keeps_cookies: bool = False
+    """Whether cookies of an answer are sent with the next request, as a browser does."""
 
 
 class Load:
@@ -96,8 +101,10 @@ class Load:
     async def _ask_until(self, stop: asyncio.Event) -> None:
         timeout = aiohttp.ClientTimeout(total=_PATIENCE_SECONDS)
         connector = aiohttp.TCPConnector(limit=_MOST_IN_FLIGHT, force_close=not self._target.is_kept_open)
+        # A jar that is "unsafe" takes cookies of addresses that are numbers.
+        jar = aiohttp.CookieJar(unsafe=True) if self._target.keeps_cookies else aiohttp.DummyCookieJar()
         async with (
-            aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
+            aiohttp.ClientSession(timeout=timeout, connector=connector, cookie_jar=jar) as session,
             asyncio.TaskGroup() as group,
         ):
             began = time.monotonic()
@@ -109,22 +116,26 @@ class Load:
 
     async def _ask(self, session: aiohttp.ClientSession) -> None:
         body, species = next(self._bodies)
-        headers = {"Content-Type": "application/json"} | ({"Host": self._target.host} if self._target.host else {})
+        headers = {"Content-Type": "application/json", **self._target.headers}
+        if self._target.host:
+            headers["Host"] = self._target.host
         self.total += 1
+        began = time.monotonic()
         try:
             async with session.post(self._target.url, data=body, headers=headers) as response:
                 text = await response.read()
                 if response.status != HTTPStatus.OK:
                     self._lose(f"{response.status}: {text[:200].decode(errors='replace')}")
                     return
-                self._keep(response.headers.get("modelway-version", "?"), text, species)
+                self._keep(response.headers.get("modelway-version", "?"), text, species, began)
         except (aiohttp.ClientError, TimeoutError) as error:
             self._lose(f"{type(error).__name__}: {error}")
 
-    def _keep(self, version: str, text: bytes, species: int) -> None:
+    def _keep(self, version: str, text: bytes, species: int, began: float) -> None:
         outputs = {output["name"]: output["data"] for output in json.loads(text)["outputs"]}
         is_right = outputs["label"] == [species]
-        self.answers.append(Answer(at=time.monotonic(), version=version, is_right=is_right))
+        now = time.monotonic()
+        self.answers.append(Answer(at=now, seconds=now - began, version=version, is_right=is_right))
 
     def _lose(self, what: str) -> None:
         self.lost.append(Lost(at=time.monotonic(), what=what))

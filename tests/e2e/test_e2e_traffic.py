@@ -1,98 +1,26 @@
 """Three hundred requests a second through every kind of change: none fails, and each step has its share."""
 
-import asyncio
 import functools
 import math
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from cluster.kubectl import Manifest
-from demo import manifests, objects
-from demo.load import Load
+from demo import objects
 from demo.models import Models
-from demo.objects import Objects
 from demo.place import Place
+from demo.street import RATE, Street, has_promoted, is_rolled_back, street
 from modelway.cli.objects import Model
 
-RATE = 300
-QUICK: Manifest = {"settle": "1s", "drain": "3s"}
 STEPS = [{"weight": 10, "hold": "8s"}, {"weight": 50, "hold": "8s"}]
 RARE = 3.29
 """Standard deviations that a fair split stays within in 999 of 1,000 runs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Street:
-    """One model under load, and who looks at it."""
-
-    where: Place
-    name: str
-    objects: Objects
-    load: Load
-
-    def apply(self, version: str, rollout: Manifest) -> None:
-        """What the user applies."""
-        self.objects.apply(model(self.where, self.name, version, rollout))
-
-    async def until(self, what: str, holds: Callable[[Model], bool]) -> Model:
-        return await self.objects.until(self.name, what, holds)
-
-    async def say(self, *words: str) -> None:
-        await asyncio.to_thread(self.where.modelway, *words)
-
-    def pods(self) -> set[str]:
-        """Uids of the pods that are not ending."""
-        scope = (f"--namespace={self.where.namespace}", f"--selector=serving.modelway.io/model={self.name}")
-        found = self.where.kubectl.get("pods", *scope)["items"]
-        return {pod["metadata"]["uid"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
-
-
-def model(where: Place, name: str, version: str, rollout: Manifest) -> Manifest:
-    return manifests.model(
-        where.namespace,
-        manifests.source(version, where.storage.bucket),
-        name=name,
-        replicas=2,
-        rollout=rollout | QUICK,
-        traffic=manifests.traffic(where.gateway, manifests.host(where.namespace, name)),
-    )
-
-
 @pytest.fixture(scope="module")
 def where(furnished: Callable[[str], Place]) -> Place:
     return furnished("traffic")
-
-
-@asynccontextmanager
-async def street(where: Place, known: Models, name: str, rollout: Manifest) -> AsyncIterator[Street]:
-    """Version 1 serves under load; at the end not one request may have failed."""
-    found = Street(
-        where=where,
-        name=name,
-        objects=Objects(where.kubectl, where.namespace),
-        load=Load(where.target(name), known, per_second=RATE),
-    )
-    found.apply("1", rollout)
-    await found.until("version 1 serves", functools.partial(objects.serves, "1"))
-    async with found.load.running():
-        yield found
-    assert [lost.what for lost in found.load.lost] == []
-    assert len(found.load.answers) == found.load.total
-    where.kubectl.run("delete", "mdep", name, f"--namespace={where.namespace}", "--wait=false")
-
-
-def has_promoted(version: str, model: Model) -> bool:
-    stable = model.status.stable_revision
-    return model.is_observed and model.is_true("Ready") and bool(stable and stable.version == version)
-
-
-def is_rolled_back(model: Model) -> bool:
-    return model.is_observed and model.status.phase == "RolledBack"
 
 
 async def split(seen: Street, index: int) -> float:
@@ -139,12 +67,12 @@ async def test_16_an_abort_loses_nothing(where: Place, known: Models) -> None:
 async def test_16_a_return_during_the_bake_loses_nothing_and_starts_no_pod(where: Place, known: Models) -> None:
     rollout = {"strategy": "Canary", "steps": [{"weight": 50}], "bake": "10m"}
     async with street(where, known, "baked", rollout) as seen:
-        old = seen.pods()
+        old = set(seen.pods())
         seen.apply("2", rollout)
         await seen.until("version 2 is promoted", functools.partial(has_promoted, "2"))
-        end_a_container(seen, (seen.pods() - old).pop())
+        end_a_container(seen, (set(seen.pods()) - old).pop())
         found = await seen.until("it is taken back", is_rolled_back)
-        assert old <= seen.pods()
+        assert old <= set(seen.pods())
         asked = time.monotonic()
         await seen.load.until_answered(len(seen.load.answers) + RATE)
     assert set(seen.load.shares(asked)) == {"1"}
@@ -156,21 +84,19 @@ async def test_16_a_return_during_the_bake_loses_nothing_and_starts_no_pod(where
 def end_a_container(seen: Street, uid: str) -> None:
     """The model's process gets SIGTERM from within, as if it decided to end: no request is cut off by it."""
     scope = f"--namespace={seen.where.namespace}"
-    pods: list[Any] = seen.where.kubectl.get("pods", scope)["items"]
-    (pod,) = (item["metadata"]["name"] for item in pods if item["metadata"]["uid"] == uid)
     code = "import os, signal; os.kill(1, signal.SIGTERM)"
-    seen.where.kubectl.run("exec", pod, scope, "--container=model", "--", "python", "-c", code)
+    seen.where.kubectl.run("exec", seen.pods()[uid], scope, "--container=model", "--", "python", "-c", code)
 
 
 async def test_16_and_40_an_undo_loses_nothing_and_starts_no_pod(where: Place, known: Models) -> None:
     rollout = {"strategy": "Canary", "steps": [{"weight": 50}], "bake": "10m"}
     async with street(where, known, "undone", rollout) as seen:
-        old = seen.pods()
+        old = set(seen.pods())
         seen.apply("2", rollout)
         await seen.until("version 2 is promoted", functools.partial(has_promoted, "2"))
         await seen.say("undo", "undone", "--wait", "--timeout", "1m")
         await seen.until("it is taken back", is_rolled_back)
-        assert old <= seen.pods()
+        assert old <= set(seen.pods())
         asked = time.monotonic()
         await seen.load.until_answered(len(seen.load.answers) + RATE)
     assert set(seen.load.shares(asked)) == {"1"}
