@@ -1,12 +1,15 @@
 """Three hundred requests a second through every kind of change: none fails, and each step has its share."""
 
+import asyncio
 import functools
+import json
 import math
 import time
 from collections.abc import Callable
 
 import pytest
 
+from cluster.shell import ClusterError
 from demo import objects
 from demo.models import Models
 from demo.place import Place
@@ -100,6 +103,33 @@ async def test_16_and_40_an_undo_loses_nothing_and_starts_no_pod(where: Place, k
         asked = time.monotonic()
         await seen.load.until_answered(len(seen.load.answers) + RATE)
     assert set(seen.load.shares(asked)) == {"1"}
+
+
+async def test_25_evictions_of_every_pod_take_one_at_a_time_and_lose_nothing(where: Place, known: Models) -> None:
+    rollout = {"strategy": "Canary", "steps": [{"weight": 50, "approval": "Required"}], "bake": "0s"}
+    async with street(where, known, "evicted", rollout) as seen:
+        first, second = seen.pods().values()
+        await asyncio.to_thread(evict, seen, first)
+        with pytest.raises(ClusterError, match="disruption budget"):
+            await asyncio.to_thread(evict, seen, second)
+        await seen.until("another is ready", lambda model: set(seen.pods().values()) > {second} and is_whole(model))
+        await asyncio.to_thread(evict, seen, second)
+        await seen.until(
+            "all are new", lambda model: {first, second}.isdisjoint(seen.pods().values()) and is_whole(model)
+        )
+
+
+def evict(seen: Street, pod: str) -> None:
+    """As `kubectl drain` asks for it. Raises ClusterError where the budget refuses."""
+    scope = {"name": pod, "namespace": seen.where.namespace}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": scope}
+    path = f"/api/v1/namespaces/{seen.where.namespace}/pods/{pod}/eviction"
+    seen.where.kubectl.run("create", f"--raw={path}", "--filename=-", stdin=json.dumps(eviction))
+
+
+def is_whole(model: Model) -> bool:
+    """Whether all pods of stable are ready."""
+    return model.is_observed and model.is_true("Ready")
 
 
 async def test_16_blue_green_loses_nothing_and_switches_at_once(where: Place, known: Models) -> None:

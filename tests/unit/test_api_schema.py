@@ -57,6 +57,8 @@ DEFAULTS = {
     "spec.runtime.limits.maxQueue": 1000,
     "spec.runtime.limits.requestTimeout": "30s",
     "spec.autoscaling.minReplicas": 1,
+    "spec.podDisruptionBudget": {},
+    "spec.podDisruptionBudget.maxUnavailable": 1,
     "spec.rollout": {},
     "spec.rollout.strategy": "Rolling",
     "spec.rollout.blueGreen.hold": "0s",

@@ -147,6 +147,7 @@ MAKES_NONE: dict[str, tuple[Manifest, Any, Any]] = {
     "autoscaling.maxReplicas": ({}, 4, 5),
     "autoscaling.metrics": ({"autoscaling": {"maxReplicas": 9}}, [], [{"type": "Pods", "pods": {}}]),
     "autoscaling.behavior": ({"autoscaling": {"maxReplicas": 9}}, {}, {"scaleDown": {"selectPolicy": "Min"}}),
+    "podDisruptionBudget.maxUnavailable": ({}, 1, "50%"),
     "validation.requests[].name": ({"validation": {"requests": [GOLDEN]}}, "one", "two"),
     "validation.requests[].request": ({"validation": {"requests": [GOLDEN]}}, GOLDEN["request"], {"inputs": [1]}),
     "validation.requests[].expect": ({"validation": {"requests": [GOLDEN]}}, GOLDEN["expect"], {"outputs": [1]}),

@@ -23,6 +23,9 @@
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
 {{- if .Values.gateway.enabled }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]

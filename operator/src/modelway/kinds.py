@@ -40,6 +40,7 @@ POD = Kind("", "v1", "pods", "Pod")
 CONTROLLER_REVISION = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment")
 HORIZONTAL_POD_AUTOSCALER = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+POD_DISRUPTION_BUDGET = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "gatewayclasses", "GatewayClass", namespaced=False)
@@ -53,6 +54,7 @@ CHILD_KINDS = (
     SERVICE,
     CONFIG_MAP,
     HORIZONTAL_POD_AUTOSCALER,
+    POD_DISRUPTION_BUDGET,
     POD,
 )
 """Children that every cluster can hold; HTTPRoute joins them where discovery finds it."""

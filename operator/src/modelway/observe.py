@@ -183,6 +183,7 @@ def _revision(
         workload=_workload(deployment) if deployment else None,
         service=own.get(kinds.SERVICE, {}).get(name),
         autoscaler=own.get(kinds.HORIZONTAL_POD_AUTOSCALER, {}).get(name),
+        disruption_budget=own.get(kinds.POD_DISRUPTION_BUDGET, {}).get(name),
         golden=config_maps.get(names.golden(name)),
         lock_manifest=config_maps.get(names.lock(name)),
         pods=tuple(sorted(pods.get(identity, ()), key=lambda pod: pod.name)),

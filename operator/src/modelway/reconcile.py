@@ -90,7 +90,10 @@ class Counters(Protocol):
 
 def _is_optional(action: Action) -> bool:
     """Whether the writes after it are as safe without it: an abort must not wait for a correct `autoscaling`."""
-    return action.kind == kinds.HORIZONTAL_POD_AUTOSCALER and not isinstance(action, Verify)
+    return action.kind in _OPTIONAL_KINDS and not isinstance(action, Verify)
+
+
+_OPTIONAL_KINDS = (kinds.HORIZONTAL_POD_AUTOSCALER, kinds.POD_DISRUPTION_BUDGET)
 
 
 class Refused(Exception):

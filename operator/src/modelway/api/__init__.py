@@ -1,6 +1,7 @@
 """The API of Modelway: its types, its closed list of reasons, and the CRDs made from them. Pure."""
 
 from modelway.api.autoscaling import Autoscaling
+from modelway.api.disruption import DisruptionBudget
 from modelway.api.model import ModelSource
 from modelway.api.modeldeployment import ModelDeployment, ModelDeploymentSpec
 from modelway.api.modelruntime import ClusterModelRuntime, ModelRuntime, RuntimeSpec
@@ -14,6 +15,7 @@ __all__ = [
     "Autoscaling",
     "CandidateMatch",
     "ClusterModelRuntime",
+    "DisruptionBudget",
     "GoldenRequest",
     "ModelDeployment",
     "ModelDeploymentSpec",

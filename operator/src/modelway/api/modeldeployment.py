@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from modelway.api.autoscaling import Autoscaling
+from modelway.api.disruption import DisruptionBudget
 from modelway.api.model import ModelSource
 from modelway.api.rollout import Rollout
 from modelway.api.rules import Rule, Struct
@@ -35,6 +36,8 @@ class ModelDeploymentSpec(Struct):
     """Number of pods. Absent: 1. `0` suspends the model. Not together with `autoscaling`."""
     autoscaling: Autoscaling | None = None
     """Bounds and metrics of automatic scaling. Absent: the number is `replicas`."""
+    pod_disruption_budget: DisruptionBudget = DisruptionBudget()
+    """How many pods may be taken away at once, as when a node is drained. Absent: one of each revision."""
     validation: Validation | None = None
     """Golden requests, which a revision must answer as expected before it gets traffic. Absent: none."""
     rollout: Rollout = Rollout()

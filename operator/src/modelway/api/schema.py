@@ -197,6 +197,7 @@ def _default(node: JsonSchema, schema: JsonSchema) -> JsonSchema:
         return {"default": {}} if any("default" in field for field in fields) else {}
     if default is None or default in ("", []):
         return {}
-    if INT_OR_STRING in node and isinstance(default, int):
+    is_size = any("isQuantity" in rule["rule"] for rule in node.get(VALIDATIONS, ()))
+    if is_size and isinstance(default, int):
         return {"default": quantities.format_bytes(default)}
     return {"default": default}

@@ -74,6 +74,8 @@ class Cache:
             return self.affected(kind, manifest)
         if kind in gateways.KINDS and gateways.tells_same(before, manifest):
             return ()
+        if kind in slim.UNHEARD and slim.asks_same(before, self._objects[kind][_place(manifest)]):
+            return ()
         owners = _united(self._owners(kind, manifest), self._owners(kind, before))
         if kind not in claims.KINDS or not owners or claims.are_same(kind, owners[0], before, manifest):
             return owners

@@ -3,7 +3,7 @@
 from typing import Any
 
 from modelway import names
-from modelway.kinds import MODEL_DEPLOYMENT, Kind, Manifest
+from modelway.kinds import MODEL_DEPLOYMENT, POD_DISRUPTION_BUDGET, Kind, Manifest
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -22,6 +22,10 @@ def slim(kind: Kind, manifest: Manifest) -> Manifest:
     return {**manifest, "apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata}
 
 
+UNHEARD = frozenset({POD_DISRUPTION_BUDGET})
+"""Kinds whose status nobody reads: it changes with every pod."""
+
+
 def _coarse(entry: Manifest) -> Manifest:
     """Who wrote last, without which field of the spec."""
     fields = entry.get("fieldsV1") or {}
@@ -29,6 +33,16 @@ def _coarse(entry: Manifest) -> Manifest:
     kept: Manifest = {"f:spec": {}} if "f:spec" in fields else {}
     kept |= {"f:metadata": {"f:annotations": annotations}} if annotations else {}
     return {**entry, "fieldsV1": kept}
+
+
+def asks_same(before: Manifest, after: Manifest) -> bool:
+    """Whether two states of an object differ in nothing but its status; both as `slim` leaves them."""
+    unlike = {"metadata", "status"}
+    parts = [{key: value for key, value in item.items() if key not in unlike} for item in (before, after)]
+    heads = [
+        {key: value for key, value in item["metadata"].items() if key != "resourceVersion"} for item in (before, after)
+    ]
+    return parts[0] == parts[1] and heads[0] == heads[1]
 
 
 def is_newer(version: str, than: str) -> bool:

@@ -16,7 +16,7 @@ from modelway.plan.observed import Revision
 from modelway.plan.record import HISTORY_LIMIT, Outcome, Source
 from modelway.plan.scene import WAITING_STATES, Scene
 from modelway.plan.trouble import fetched_digest
-from modelway.resources import autoscaler, workload
+from modelway.resources import autoscaler, disruption, workload
 from modelway.resources import revision as revisions
 from modelway.resources.merge import holds
 
@@ -28,6 +28,7 @@ def actions(scene: Scene, wanted: Wanted) -> tuple[Action, ...]:
         *(action for item in scene.observed.revisions for action in _objects(scene, wanted, item)),
         *(action for item in scene.observed.revisions for action in _raised(scene, item)),
         *(action for item in scene.observed.revisions for action in _autoscaled(scene, item)),
+        *(action for item in scene.observed.revisions for action in _kept_up(scene, item)),
         *shadowing.raised(scene),
         *routing.actions(scene),
         *shadowing.removed(scene),
@@ -155,6 +156,18 @@ def _autoscaled(scene: Scene, revision: Revision) -> Iterator[Action]:
     yield from writes.ensured(kinds.HORIZONTAL_POD_AUTOSCALER, revision.autoscaler, manifest, note)
 
 
+def _kept_up(scene: Scene, revision: Revision) -> Iterator[Action]:
+    """The budget of evictions, for as long as the revision is asked for pods."""
+    spec, stored = scene.spec.pod_disruption_budget, revision.disruption_budget
+    if revision.workload is None or not counts.of(scene, revision) or not spec.is_wanted:
+        if stored is not None:
+            yield writes.delete(kinds.POD_DISRUPTION_BUDGET, stored, f"no pod of {revision.name} is to be kept")
+        return
+    manifest = disruption.budget(revision.name, scene.parent, revision.hash, spec)
+    note = f"evict {spec.max_unavailable} of the pods of {revision.name} at a time"
+    yield from writes.ensured(kinds.POD_DISRUPTION_BUDGET, stored, manifest, note)
+
+
 def _marked(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action]:
     """Role and outcome as labels: they survive the loss of the status."""
     found, outcome, reason = role(scene, revision), *_outcome(scene, wanted, revision)
@@ -220,6 +233,7 @@ def _removed(revision: Revision) -> Iterator[Action]:
     note = "it is beyond revisionHistoryLimit"
     found = (
         (kinds.HORIZONTAL_POD_AUTOSCALER, revision.autoscaler),
+        (kinds.POD_DISRUPTION_BUDGET, revision.disruption_budget),
         (kinds.SERVICE, revision.service),
         (kinds.DEPLOYMENT, revision.workload.manifest if revision.workload else None),
         (kinds.CONFIG_MAP, revision.golden),

@@ -113,6 +113,7 @@ class Revision:
     workload: Workload | None = None
     service: Manifest | None = None
     autoscaler: Manifest | None = None
+    disruption_budget: Manifest | None = None
     golden: Manifest | None = None
     lock_manifest: Manifest | None = None
     pods: tuple[Pod, ...] = ()
