@@ -110,6 +110,26 @@ def whole(channel: str, namespace: str) -> list[Manifest]:
     ]
 
 
+@pytest.mark.parametrize("of_user", [{"remove": ["x-secret"]}, {"set": [{"name": "x-a", "value": "b"}]}, None])
+async def test_the_mark_of_a_comparator_is_removed_beside_mirror_and_filters_of_the_user(
+    client: Client, channel: str, namespace: str, of_user: Manifest | None
+) -> None:
+    theirs = [{"type": "RequestHeaderModifier", "requestHeaderModifier": of_user}] if of_user else []
+    others = [{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "log", "port": 80}}}] * 13
+    parent = Parent(namespace=namespace, name="fraud", uid="00000000-0000-0000-0000-000000000001")
+    division = Division(weights=WEIGHTS, grpc=WEIGHTS, mirror=Mirror(service="fraud-shadow", percent=20))
+    spec = section(channel, paths="All", filters=[*theirs, *others])
+    manifest = traffic.route(parent, spec, "fraud", division, fields=FIELDS[channel])
+    stored = await client.create(kinds.HTTP_ROUTE, manifest)
+    assert holds(stored, manifest)
+    for rule in stored["spec"]["rules"]:
+        assert rule["filters"][0]["requestHeaderModifier"]["remove"][0] == "modelway-shadow"
+    for change in ({"remove": []}, {"set": [{"name": "modelway-shadow", "value": "1"}]}):
+        altered = json.loads(json.dumps(stored))
+        altered["spec"]["rules"][-1]["filters"][0]["requestHeaderModifier"] |= change
+        assert not holds(altered, manifest)
+
+
 @pytest.mark.usefixtures("channel")
 async def test_routes_are_stored_as_they_are_wanted_and_need_no_second_write(
     client: Client, channel: str, namespace: str

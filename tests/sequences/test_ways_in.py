@@ -235,6 +235,16 @@ def no_filter(spec: Manifest) -> None:
     spec["rules"][-1]["filters"] = []
 
 
+def a_mark(spec: Manifest) -> None:
+    """With which the callers' requests would be no evidence."""
+    marking = [{"name": "modelway-shadow", "value": "1"}]
+    spec["rules"][-1]["filters"][0]["requestHeaderModifier"] = {"set": marking, "remove": ["x-secret"]}
+
+
+def more_headers(spec: Manifest) -> None:
+    spec["rules"][-1]["filters"][0]["requestHeaderModifier"]["add"] = [{"name": "x-spy", "value": "1"}]
+
+
 def no_weight(spec: Manifest) -> None:
     for item in spec["rules"][-1]["backendRefs"]:
         item["weight"] = 0
@@ -258,6 +268,8 @@ ALTERATIONS = [
     another_namespace,
     another_listener,
     no_filter,
+    a_mark,
+    more_headers,
     no_weight,
     everything_to_the_candidate,
 ]
@@ -442,6 +454,24 @@ def test_a_preview_leads_grpc_too() -> None:
     reach(world, 0, "Holding")
     assert world.answers(host=PREVIEW, path=rules.GRPC) == {"v2"}
     assert calls(world) == {"v1"}
+
+
+# The mark of a comparator
+
+MARKED = {"modelway-shadow": "1"}
+
+
+@pytest.mark.parametrize("rollout", [MATCHED, SHOWN], ids=["canary", "blue-green"])
+def test_57_no_caller_drops_out_of_the_evidence_by_whatever_rule(rollout: Manifest) -> None:
+    world = all_paths(grpc=True, rollout=rollout)
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.run_for(2)
+    routes = [found["spec"] for found in world.store.all(kinds.HTTP_ROUTE)]
+    found = {rule["name"] for spec in routes for rule in spec["rules"]}
+    assert found == {"candidate-grpc", "candidate", "grpc", "rest"}
+    assert len(routes) == (2 if rollout is SHOWN else 1)
+    assert all(rules.passed(rule, MARKED | BETA) == BETA for spec in routes for rule in spec["rules"])
 
 
 # Sessions

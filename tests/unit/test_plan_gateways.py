@@ -66,7 +66,7 @@ def test_12_a_mirror_changes_filters_only_and_the_route_stays_as_it_was_without_
     assert observed.route is not None
     live, rule = observed.route.manifest["spec"]["rules"][-1], action.manifest["spec"]["rules"][-1]
     assert rule["backendRefs"] == live["backendRefs"]
-    assert [item["type"] for item in rule["filters"]] == ["RequestMirror"]
+    assert [item["type"] for item in rule["filters"]] == ["RequestHeaderModifier", "RequestMirror"]
 
 
 def routing_of(observed: Observed, mirror: Mirror) -> list[Apply]:

@@ -172,12 +172,12 @@ def test_each_rule_of_a_route_has_the_same_weights_over_services() -> None:
 
 
 def test_a_route_passes_on_what_the_user_says() -> None:
-    filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}]}}]
+    filters = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": [{"name": "a", "value": "b"}]}}]
     parents = [{"name": "public", "namespace": "infra", "sectionName": "https", "port": 443}]
     spec = route(parentRefs=parents, timeouts={"request": "1s"}, filters=filters)["spec"]
     assert spec["parentRefs"] == [{"group": "gateway.networking.k8s.io", "kind": "Gateway"} | parents[0]]
     assert spec["rules"][0]["timeouts"] == {"request": "1s"}
-    assert spec["rules"][0]["filters"] == filters
+    assert spec["rules"][0]["filters"][1:] == filters
 
 
 FULL: Manifest = {
@@ -204,7 +204,18 @@ def test_what_a_user_takes_back_is_seen_in_the_route(change: Manifest) -> None:
     assert holds(wanted, wanted)
 
 
-LEFT_OVER = {"hostnames": ["x"], "rules": [{"timeouts": {"request": "1s"}, "filters": [{"type": "x"}]}]}
+@pytest.mark.parametrize("more", ["set", "add"])
+def test_a_header_that_somebody_else_adds_to_our_filter_is_seen(more: str) -> None:
+    stored, wanted = route(**FULL), route(**FULL)
+    modifier = stored["spec"]["rules"][0]["filters"][0]["requestHeaderModifier"]
+    modifier[more] = [{"name": "modelway-shadow", "value": "1"}]
+    assert not holds(stored, wanted)
+
+
+def test_a_list_of_headers_that_is_empty_is_no_difference() -> None:
+    stored, wanted = route(), route()
+    stored["spec"]["rules"][0]["filters"][0]["requestHeaderModifier"]["add"] = []
+    assert holds(stored, wanted)
 
 
 @pytest.mark.parametrize("field", ["hostnames", "timeouts", "filters"])
@@ -220,7 +231,7 @@ def test_the_defaults_of_the_api_server_are_no_difference_in_a_route() -> None:
     stored["metadata"] |= {"uid": "1", "resourceVersion": "2", "generation": 1}
     for parent in stored["spec"]["parentRefs"]:
         parent |= {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
-    del stored["spec"]["hostnames"], stored["spec"]["rules"][0]["filters"]
+    del stored["spec"]["hostnames"], stored["spec"]["rules"][0]["timeouts"]
     assert holds(stored, route())
 
 

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from modelway import names
 from modelway.api import CandidateMatch, Traffic
 from modelway.kinds import Manifest
 from modelway.resources import traffic
 from modelway.resources.metadata import Parent
 from modelway.resources.traffic import OPTIONAL_FIELDS, Division, Mirror
+from modelway_runtime.server import shadow
 
 PARENT = Parent(namespace="payments", name="fraud", uid="u1")
 WEIGHTS = {"fraud-1": 90, "fraud-2": 10}
@@ -17,6 +19,8 @@ DEBUG = CandidateMatch.model_validate(
     {"headers": [{"name": "x-debug", "value": "1"}, {"name": "x-team", "value": "a"}]}
 )
 SESSION = {"type": "Cookie", "sessionName": "fraud"}
+UNMARKED = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["modelway-shadow"]}}
+NO_STORE = {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["a"]}}
 
 
 def section(**fields: Any) -> Traffic:
@@ -81,9 +85,35 @@ def test_a_backend_without_a_share_is_left_out() -> None:
 
 def test_time_outs_and_filters_of_the_user_stand_in_every_rule() -> None:
     division = Division(weights=WEIGHTS, grpc=WEIGHTS, candidate="fraud-2", matches=(BETA,), speaks_grpc=True)
-    filters = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["a"]}}]
-    found = rules(division, timeouts={"request": "5s"}, filters=filters)
-    assert all(rule["timeouts"] == {"request": "5s"} and rule["filters"] == filters for rule in found.values())
+    found = rules(division, timeouts={"request": "5s"}, filters=[NO_STORE])
+    assert len(found) == 4
+    assert all(rule["timeouts"] == {"request": "5s"} for rule in found.values())
+    assert all(rule["filters"] == [UNMARKED, NO_STORE] for rule in found.values())
+
+
+def test_the_mark_of_a_comparator_is_the_one_that_the_runtime_reads() -> None:
+    assert names.SHADOW_HEADER.encode() == shadow.NAME
+
+
+OF_USERS: list[Any] = [
+    pytest.param({"remove": ["a"]}, {"remove": ["modelway-shadow", "a"]}, id="removes-something-else"),
+    pytest.param(
+        {"set": [{"name": "a", "value": "b"}]},
+        {"set": [{"name": "a", "value": "b"}], "remove": ["modelway-shadow"]},
+        id="removes-nothing",
+    ),
+    pytest.param({"remove": ["Modelway-Shadow"]}, {"remove": ["modelway-shadow"]}, id="removes-it-already"),
+    pytest.param(None, {"remove": ["modelway-shadow"]}, id="says-nothing"),
+]
+
+
+@pytest.mark.parametrize(("of_user", "merged"), OF_USERS)
+def test_57_where_the_user_changes_headers_the_mark_is_removed_by_the_same_filter(
+    of_user: Manifest | None, merged: Manifest
+) -> None:
+    filters = [NO_STORE, {"type": "RequestHeaderModifier", "requestHeaderModifier": of_user}]
+    found = rules(Division(weights=WEIGHTS), filters=filters)["rest"]["filters"]
+    assert found == [NO_STORE, {"type": "RequestHeaderModifier", "requestHeaderModifier": merged}]
 
 
 def test_sessions_hold_the_shares_and_not_the_requests_that_match() -> None:
@@ -109,16 +139,16 @@ MIRRORS: list[Any] = [
 
 @pytest.mark.parametrize(("mirror", "share"), MIRRORS)
 def test_12_a_mirror_is_a_filter_and_counts_in_no_weight(mirror: Mirror, share: Manifest) -> None:
-    user = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ["a"]}}
     division = Division(weights=WEIGHTS, grpc=WEIGHTS, candidate="fraud-2", matches=(BETA,), mirror=mirror)
-    found = rules(division, filters=[user])
+    found = rules(division, filters=[NO_STORE])
     target = {"group": "", "kind": "Service", "name": "fraud-shadow", "port": 80}
     assert found["rest"]["filters"] == [
-        user,
+        UNMARKED,
+        NO_STORE,
         {"type": "RequestMirror", "requestMirror": {"backendRef": target} | share},
     ]
     assert backends(found["rest"]) == [("fraud-1", 80, 90), ("fraud-2", 80, 10)]
-    assert found["candidate"]["filters"] == found["grpc"]["filters"] == [user]
+    assert found["candidate"]["filters"] == found["grpc"]["filters"] == [UNMARKED, NO_STORE]
 
 
 def test_a_preview_leads_its_own_host_names_to_one_revision_without_sessions() -> None:
@@ -136,6 +166,7 @@ def test_a_preview_leads_its_own_host_names_to_one_revision_without_sessions() -
     assert [rule["name"] for rule in manifest["spec"]["rules"]] == ["grpc", "rest"]
     assert all("sessionPersistence" not in rule for rule in manifest["spec"]["rules"])
     assert all(rule["timeouts"] == {"request": "5s"} for rule in manifest["spec"]["rules"])
+    assert all(rule["filters"] == [UNMARKED] for rule in manifest["spec"]["rules"])
 
 
 def test_a_live_route_is_given_other_shares_and_keeps_all_else() -> None:

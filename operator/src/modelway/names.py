@@ -21,6 +21,9 @@ COMPARATOR_LABEL = f"{GROUP}/comparator"
 APPLIED_ANNOTATION = f"{GROUP}/applied"
 REASON_ANNOTATION = f"{GROUP}/reason"
 
+SHADOW_HEADER = "modelway-shadow"
+"""On the requests of comparators alone: the runtime counts them neither as evidence nor as load."""
+
 HASH_LENGTH = 10
 
 

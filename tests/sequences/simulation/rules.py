@@ -68,6 +68,17 @@ def mirrors(routes: Iterable[Manifest], request: Request) -> dict[str, int]:
     return {copy["backendRef"]["name"]: copy.get("percent", 100) for copy in copies}
 
 
+def passed(rule: Manifest, headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a request as a rule's filter lets them through: it sets and adds, then removes."""
+    filters = (item for item in rule.get("filters") or () if item["type"] == "RequestHeaderModifier")
+    modifier: Manifest = next((item["requestHeaderModifier"] for item in filters), {})
+    given = {name.lower(): value for name, value in headers.items()}
+    for item in (*(modifier.get("set") or ()), *(modifier.get("add") or ())):
+        given[item["name"].lower()] = item["value"]
+    removed = {name.lower() for name in modifier.get("remove") or ()}
+    return {name: value for name, value in given.items() if name not in removed}
+
+
 def taken(routes: Iterable[Manifest], request: Request) -> Manifest:
     """The rule that takes the request: by host name, path, number of headers, then age of the route and order."""
     found: list[tuple[Any, Manifest]] = []

@@ -220,7 +220,20 @@ def _before(facts: Facts) -> dict[str, int]:
     return {name: 100 * weight // total for name, weight in weights.items()} if total else {}
 
 
+def no_caller_is_marked(facts: Facts) -> str:
+    """57: no rule lets a request through with the mark that takes it out of the evidence."""
+    if not (_is_route(facts) or _is_preview(facts)) or facts.write.after is None:
+        return ""
+    marked = [
+        rule.get("name", "a rule")
+        for rule in facts.write.after["spec"].get("rules") or ()
+        if rules.passed(rule, {names.SHADOW_HEADER: "1"})
+    ]
+    return f"the mark of a comparator passes {marked}" if marked else ""
+
+
 CHECKS = {
+    "57 no caller is marked": no_caller_is_marked,
     "13 special rules": special_rules_lead_to_a_ready_candidate,
     "3 switched at once": switched_at_once,
     "1 no weight on emptiness": no_weight_on_emptiness,

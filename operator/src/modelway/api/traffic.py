@@ -46,8 +46,9 @@ class Traffic(Struct):
     everything sent to the host names."""
     timeouts: OpenObject | None = None
     """Time-outs as in an HTTPRoute rule, such as `request: 30s`."""
-    filters: Annotated[tuple[OpenObject, ...], Field(max_length=16)] = ()
-    """Filters as in an HTTPRoute rule."""
+    filters: Annotated[tuple[OpenObject, ...], Field(max_length=14)] = ()
+    """Filters as in an HTTPRoute rule, which has room for two more: one takes the mark of a comparator's requests from
+    those of callers, one mirrors them."""
     session_persistence: OpenObject | None = None
     """Session persistence as in an HTTPRoute rule, such as `type: Cookie`; the Gateway API has it in its experimental
     channel. Weights then divide new sessions. Absent: each request is divided anew."""

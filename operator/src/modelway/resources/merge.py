@@ -32,7 +32,7 @@ def _overlay_named(base: Sequence[Any], over: Sequence[Any]) -> list[Any]:
 
 _QUANTITY_MAPS = {"requests", "limits"}
 _QUANTITY_FIELDS = {"sizeLimit", "averageValue", "divisor", "tolerance"}
-_ATOMIC_MAPS = {"selector", "timeouts"}
+_ATOMIC_MAPS = {"selector", "timeouts", "requestHeaderModifier", "responseHeaderModifier"}
 """Maps that belong to us as wholes: one key too many changes their meaning."""
 
 _MERGED_LISTS = {"containers", "initContainers", "env", "volumes", "volumeMounts", "ports", "ownerReferences"}
@@ -54,7 +54,7 @@ def holds(stored: Any, wanted: Any, field: str = "") -> bool:
         return True
     if isinstance(wanted, Mapping):
         found = stored if isinstance(stored, Mapping) else {}
-        if field in _ATOMIC_MAPS and found.keys() != wanted.keys():
+        if field in _ATOMIC_MAPS and _stated(found) != _stated(wanted):
             return False
         inner = field if field in _QUANTITY_MAPS else ""
         return all(holds(found.get(key), value, inner or key) for key, value in wanted.items())
@@ -67,6 +67,11 @@ def holds(stored: Any, wanted: Any, field: str = "") -> bool:
     if field in _QUANTITY_MAPS | _QUANTITY_FIELDS and isinstance(stored, str | int) and stored != wanted:
         return quantities.parse(stored) == quantities.parse(wanted)
     return not stored and not wanted and field not in _STATED_FALSE
+
+
+def _stated(item: Mapping[str, Any]) -> set[str]:
+    """Keys with a value that is more than an absent one."""
+    return {key for key, value in item.items() if value not in (None, {}, [])}
 
 
 def _has_no_more(stored: Any, wanted: Any) -> bool:

@@ -129,8 +129,30 @@ def _rule(traffic: Traffic, name: str, matches: list[Manifest], weights: Mapping
         "matches": matches,
         "backendRefs": _backends(weights, port),
         "timeouts": traffic.timeouts or {},
-        "filters": list(traffic.filters),
+        "filters": _unmarked(traffic.filters),
     }
+
+
+def _unmarked(filters: tuple[Manifest, ...]) -> list[Manifest]:
+    """The user's filters, and that no caller passes for a comparator, whose requests are no evidence.
+
+    A comparator asks the revisions' Services itself, so its requests pass no route. A rule may have one filter for the
+    headers of requests, so where the user has one ours is laid into it.
+    """
+    of_user = next((item for item in filters if item.get("type") == _REQUEST_HEADERS), None)
+    if of_user is None:
+        return [{"type": _REQUEST_HEADERS, "requestHeaderModifier": _removing({})}, *filters]
+    unmarked = of_user | {"requestHeaderModifier": _removing(of_user.get("requestHeaderModifier") or {})}
+    return [unmarked if item is of_user else item for item in filters]
+
+
+_REQUEST_HEADERS = "RequestHeaderModifier"
+
+
+def _removing(modifier: Manifest) -> Manifest:
+    """Names of headers are compared without regard to case."""
+    removed = [name for name in modifier.get("remove") or () if name.lower() != names.SHADOW_HEADER]
+    return modifier | {"remove": [names.SHADOW_HEADER, *removed]}
 
 
 def _backends(weights: Mapping[str, int], port: int) -> list[Manifest]:
