@@ -361,3 +361,45 @@ def stripped(manifest: Manifest) -> Manifest:
     """As somebody would apply it."""
     metadata = {key: manifest["metadata"].get(key) or {} for key in ("name", "annotations", "labels")}
     return {key: manifest[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata}
+
+
+REFUSED: list[Any] = [
+    pytest.param({"filters": [{"type": "Telepathy"}]}, "spec.rules[0].filters[1].type", id="value"),
+    pytest.param({"timeouts": {"forever": "1s"}}, "timeouts.forever: field not declared in schema", id="field"),
+]
+
+
+@pytest.mark.parametrize(("edit", "words"), REFUSED)
+def test_41_an_abort_moves_the_traffic_although_the_api_server_refuses_the_edited_route(
+    here: Stage, start: Start, edit: Manifest, words: str
+) -> None:
+    start().wait_until_leading()
+    here.apply(here.model("iris", "1", {"weight": 20, "hold": "1h"}))
+    here.until_serves("iris", "1")
+    second = here.model("iris", "2", {"weight": 20, "hold": "1h"})
+    here.apply(second)
+    here.until_at("iris", 0, "Holding")
+    second["spec"]["traffic"] |= edit
+    here.apply(second)
+    here.until("the refusal is told", lambda: words in condition(here, "iris", "TrafficProgrammed").get("message", ""))
+    assert len(weights(here, "iris")) == 2
+    place = ("modeldeployment/iris", f"--namespace={here.namespace}")
+    here.kubectl.run("annotate", *place, "serving.modelway.io/abort=2")
+    stable = here.status("iris")["stableRevision"]["name"]
+    here.until("stable has everything", lambda: weights(here, "iris") == {stable: 100})
+    here.until("the candidate is gone", lambda: here.status("iris")["rollout"].get("outcome") == "Aborted")
+    assert condition(here, "iris", "TrafficProgrammed")["status"] == "False"
+    here.apply(here.model("iris", "2", {"weight": 20, "hold": "1h"}))
+    here.until("it is healed", lambda: condition(here, "iris", "TrafficProgrammed").get("status") == "True")
+    assert here.status("iris")["phase"] == "RolledBack"
+
+
+def condition(here: Stage, name: str, kind: str) -> Manifest:
+    """A condition of a model, empty while it has none."""
+    return next((item for item in here.status(name).get("conditions", ()) if item["type"] == kind), {})
+
+
+def weights(here: Stage, name: str) -> dict[str, int]:
+    """Of the last rule of its live route."""
+    (route,) = here.children(name, "httproutes")["httproutes"]
+    return {item["name"]: item["weight"] for item in route["spec"]["rules"][-1]["backendRefs"]}

@@ -186,16 +186,23 @@ class Reconciler:
         return written
 
     async def _apply(self, owner: Manifest, observed: Observed, actions: Sequence[Action]) -> Trouble | None:
-        """Every action in order, up to the first that is refused; but for an autoscaler no traffic has to wait."""
+        """Every action in order, up to the first that is refused and has nothing in its place."""
         found: Trouble | None = None
         for action in actions:
             trouble = await self._tried(observed, action)
             if trouble is None:
                 self._tell(owner, action)
+                continue
             found = found or trouble
-            if trouble and not _is_optional(action):
+            if not await self._goes_on(owner, observed, action):
                 return found
         return found
+
+    async def _goes_on(self, owner: Manifest, observed: Observed, refused: Action) -> bool:
+        """Whether the writes after it are as safe without it, once what was planned in its place is done."""
+        if isinstance(refused, Apply) and refused.otherwise is not None:
+            return await self._apply(owner, observed, refused.otherwise) is None
+        return _is_optional(refused)
 
     async def _tried(self, observed: Observed, action: Action) -> Trouble | None:
         """Do it; why it was refused, if it was."""

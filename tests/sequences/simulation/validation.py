@@ -1,5 +1,6 @@
 """What the API server fills in and what it refuses, as far as the operator can meet it. Pure."""
 
+import re
 from typing import Any
 
 from modelway import kinds
@@ -112,8 +113,14 @@ def _check_deployment(before: Manifest | None, spec: dict[str, Any]) -> None:
         raise refusal("spec.replicas", "must be greater than or equal to 0")
 
 
+_SPAN = re.compile("([0-9]{1,5}(h|m|s|ms)){1,4}")
+
+
 def _check_route(spec: dict[str, Any]) -> None:
     for number, rule in enumerate(spec.get("rules") or ()):
+        for name, value in (rule.get("timeouts") or {}).items():
+            if not _SPAN.fullmatch(value):
+                raise refusal(f"spec.rules[{number}].timeouts.{name}", f'"{value}" should match {_SPAN.pattern}')
         for place, backend in enumerate(rule.get("backendRefs") or ()):
             weight = backend.get("weight", 1)
             if not isinstance(weight, int) or not 0 <= weight <= 1_000_000:

@@ -38,6 +38,8 @@ class Apply:
     note: str
     is_repair: bool = False
     """Whether it was as we want it, and somebody else has changed it."""
+    otherwise: "tuple[Action, ...] | None" = None
+    """What is done in its place where the API server refuses it, before all else goes on; None: all else waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

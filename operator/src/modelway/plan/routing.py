@@ -5,15 +5,17 @@ is led to by no rule, and what others change is put back to what the present ste
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from modelway import kinds
 from modelway.kinds import Manifest
 from modelway.plan import gateways, weights, writes
-from modelway.plan.actions import Action
+from modelway.plan.actions import Action, Apply
 from modelway.plan.observed import Revision
-from modelway.plan.record import StepState
+from modelway.plan.record import StepState, Strategy
 from modelway.plan.scene import Scene
 from modelway.resources import traffic
+from modelway.resources.merge import holds
 from modelway.resources.traffic import GRPC_PORT, Division
 
 
@@ -59,18 +61,52 @@ def _route(scene: Scene) -> Iterator[Action]:
         return
     raw = stored.manifest if stored else None
     manifest = _wanted(scene, division, raw)
-    if manifest is not None:
-        yield from writes.ensured(kinds.HTTP_ROUTE, raw, writes.guarded(raw, manifest), _note(division))
+    if manifest is None:
+        return
+    for action in writes.ensured(kinds.HTTP_ROUTE, raw, writes.guarded(raw, manifest), _note(division)):
+        if isinstance(action, Apply) and not _is_raise(scene, shares):
+            yield replace(action, otherwise=_narrow(scene, shares))
+        else:
+            yield action
 
 
 def _wanted(scene: Scene, division: Division, live: Manifest | None) -> Manifest | None:
     """The route that the spec asks for; while another model has that way in, the live one with other weights."""
     spec = scene.spec.traffic
     if scene.observed.rival is not None:
-        return traffic.reweighted(scene.parent, live, division) if live else None
+        return _reweighted(scene, live, division.weights) if live else None
     if spec is None:
         return None
     return traffic.route(scene.parent, spec, _model(scene), division, fields=scene.observed.features.route_fields)
+
+
+def _is_raise(scene: Scene, shares: Mapping[str, int]) -> bool:
+    """Whether the candidate of a rollout that goes on gets more than it has, though another one could keep it."""
+    rollout, candidate, stored = scene.rollout, scene.candidate, scene.observed.route
+    if rollout is None or candidate is None or rollout.strategy is Strategy.RETURN:
+        return False
+    has_choice = scene.serving is not None and scene.serving.ready > 0
+    return has_choice and shares.get(candidate.name, 0) > (stored.share(candidate.name) if stored else 0)
+
+
+def _narrow(scene: Scene, shares: Mapping[str, int]) -> tuple[Action, ...]:
+    """The same weights in the live route, where the spec's one is refused: the way back waits for no correct `traffic`.
+
+    Nothing where the live route has them already.
+    """
+    stored = scene.observed.route
+    assert stored is not None
+    manifest = _reweighted(scene, stored.manifest, shares)
+    if holds(stored.manifest["spec"], manifest["spec"]):
+        return ()
+    note = f"{_note(Division(weights=shares))} by the route as it is"
+    guarded = writes.guarded(stored.manifest, writes.identified(stored.manifest, manifest))
+    return (Apply(kind=kinds.HTTP_ROUTE, manifest=guarded, note=note),)
+
+
+def _reweighted(scene: Scene, live: Manifest, shares: Mapping[str, int]) -> Manifest:
+    """Its gRPC is divided as well where it leads any, whatever the spec says of it."""
+    return traffic.reweighted(scene.parent, live, Division(weights=shares, grpc=_spoken(scene, shares)))
 
 
 def _model(scene: Scene) -> str:
@@ -96,13 +132,16 @@ def _division(scene: Scene, shares: Mapping[str, int]) -> Division:
 
 
 def _grpc(scene: Scene, shares: Mapping[str, int]) -> Mapping[str, int]:
+    """The shares of gRPC calls; empty where none is led."""
+    return _spoken(scene, shares) if _is_grpc_routed(scene) else {}
+
+
+def _spoken(scene: Scene, shares: Mapping[str, int]) -> Mapping[str, int]:
     """The same shares of gRPC calls, where all who have some speak it.
 
     A candidate that does not gets none of them, and a candidate alone gets none either: that would be more than its
     step grants.
     """
-    if not _is_grpc_routed(scene):
-        return {}
     found = (scene.observed.revision(name) for name in shares)
     speaking = {revision.name for revision in found if revision and _speaks_grpc(revision)}
     if speaking == shares.keys():
