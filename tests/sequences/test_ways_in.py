@@ -1,6 +1,7 @@
 """The rules of the routes, a function of the state: requests that match, gRPC, sessions, previews, repairs."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from modelway import kinds
 from modelway.cluster.api import ApiError, Invalid
 from modelway.kinds import Kind, Manifest
 from simulation import models, rules
+from simulation.server import Write
 from simulation.stories import TWO_STEPS, installed, reach, rest, serves_alone, upgrade
 from simulation.world import World
 
@@ -638,3 +640,44 @@ def test_41_a_spec_that_goes_back_is_followed_whatever_is_missing() -> None:
     world.run_for(60)
     assert world.rollout()["outcome"] == "RolledBack"
     assert world.condition("Stalled")["reason"] == "FeatureNotSupported"
+
+
+# What is told of an edit
+
+EDITS: list[Any] = [
+    pytest.param({"timeouts": {"request": "9s"}}, id="time-outs"),
+    pytest.param({"hostnames": ["fraud.example.com", "new.example.com"]}, id="host-names"),
+    pytest.param({"parentRefs": [{"name": "public"}, {"name": "private"}]}, id="parents"),
+]
+MOMENTS: list[Any] = [
+    pytest.param(MATCHED, 0, "Holding", id="canary"),
+    pytest.param(LONG, 0, "Settling", id="settling"),
+    pytest.param(SHOWN, 0, "Holding", id="previewed"),
+    pytest.param(TWO_STEPS, None, "", id="between-rollouts"),
+]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize(("rollout", "step", "state"), MOMENTS)
+def test_65_an_edit_of_traffic_is_not_called_programmed_before_the_gateway_has_it(
+    rollout: Manifest, step: int | None, state: str, edit: Manifest, seed: int | None
+) -> None:
+    world = installed(rollout, seed=seed) if step is None else at(rollout, step, state, seed=seed)
+    world.gateway.delay = timedelta(seconds=3)
+    before = len(world.server.writes)
+    world.edit(traffic=models.GATEWAY | edit)
+    generation = world.model()["metadata"]["generation"]
+    world.run_until(lambda: world.condition("TrafficProgrammed")["status"] == "False", within=2)
+    world.run_for(30)
+    written = [write for write in world.server.writes[before:] if write.kind == kinds.HTTP_ROUTE]
+    told = [write for write in world.server.writes[before:] if is_programmed(write, generation)]
+    assert told[0].at >= written[-1].at + world.gateway.delay
+
+
+def is_programmed(write: Write, generation: int) -> bool:
+    """Whether it says so of that generation."""
+    status = (write.after or {}).get("status") or {}
+    found = [item for item in status.get("conditions", ()) if item["type"] == "TrafficProgrammed"]
+    is_status = write.kind == kinds.MODEL_DEPLOYMENT and bool(found)
+    return is_status and (found[0]["status"], found[0]["observedGeneration"]) == ("True", generation)

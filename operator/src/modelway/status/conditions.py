@@ -105,7 +105,7 @@ def _traffic_programmed(view: View) -> Iterator[Manifest]:
         yield _condition("TrafficProgrammed", False, view.blocked.reason, words.explained(view.blocked))
     elif trouble:
         yield _condition("TrafficProgrammed", False, trouble.reason, words.explained(trouble))
-    elif view.is_rerouting and not view.rollout:
+    elif view.is_rerouting:
         yield _condition("TrafficProgrammed", False, "RouteNotProgrammed", "The gateway has yet to confirm the route")
     elif view.observed.route is not None or (view.observed.service is not None and not view.has_gateway):
         yield _condition("TrafficProgrammed", True, "Programmed", _division(view))
