@@ -1,5 +1,6 @@
 """What kubectl apply refuses, and whether its message says what to write instead."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,19 @@ def test_an_edit_that_breaks_a_rule_is_refused_and_changes_nothing(kubectl: Any,
     said = kubectl.refusal("patch", "-n", namespace, "mdep", "fraud", "--type=merge", "-p", patch)
     assert "leave replicas out" in said
     assert kubectl("get", "-n", namespace, "mdep", "fraud", "-o", "jsonpath={.spec.autoscaling}") == ""
+
+
+def test_a_name_that_callers_use_is_kept_once_a_revision_serves(kubectl: Any, namespace: str) -> None:
+    def patch(name: str | None) -> tuple[str, ...]:
+        body = json.dumps({"spec": {"model": {"name": name}}})
+        return ("patch", "-n", namespace, "mdep", "fraud", "--type=merge", "-p", body)
+
+    kubectl("create", "-n", namespace, "-f-", stdin=manifest("ModelDeployment", {"model": MODEL}))
+    assert "patched" in kubectl(*patch("frod"))
+    assert "patched" in kubectl(*patch("fraud"))
+    serving = json.dumps({"status": {"stableRevision": {"name": "fraud-1", "hash": "1", "number": 1}}})
+    kubectl("patch", "-n", namespace, "mdep", "fraud", "--subresource=status", "--type=merge", "-p", serving)
+    assert "create a ModelDeployment with the new name" in kubectl.refusal(*patch("scam"))
+    assert "patched" in kubectl(*patch(None))
+    assert "create a ModelDeployment with the new name" in kubectl.refusal(*patch("scam"))
+    kubectl("patch", "-n", namespace, "mdep", "fraud", "--type=merge", "-p", '{"spec": {"replicas": 2}}')

@@ -232,7 +232,25 @@ def no_caller_is_marked(facts: Facts) -> str:
     return f"the mark of a comparator passes {marked}" if marked else ""
 
 
+def paths_are_answered(facts: Facts) -> str:
+    """16: who gets the requests for a model's name answers to it."""
+    if not (_is_route(facts) or _is_preview(facts)) or facts.write.after is None:
+        return ""
+    for rule in facts.write.after["spec"].get("rules") or ():
+        paths = [(match.get("path") or {}).get("value", "/") for match in rule.get("matches") or ()]
+        asked = {path.removeprefix(_MODEL_PATH) for path in paths if path.startswith(_MODEL_PATH)}
+        for item in rule.get("backendRefs") or () if asked else ():
+            revision = facts.store.find(kinds.CONTROLLER_REVISION, facts.namespace, item["name"])
+            name = revision["data"]["source"]["model"].get("name", facts.name) if revision else ""
+            if asked != {name}:
+                return f"{item['name']} answers to {name!r} and is asked for {sorted(asked)}"
+    return ""
+
+
+_MODEL_PATH = "/v2/models/"
+
 CHECKS = {
+    "16 paths are answered": paths_are_answered,
     "57 no caller is marked": no_caller_is_marked,
     "13 special rules": special_rules_lead_to_a_ready_candidate,
     "3 switched at once": switched_at_once,

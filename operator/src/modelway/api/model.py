@@ -45,6 +45,12 @@ _VERSION = matching(
 )
 
 
+RENAMED = (
+    "callers have model.name in their paths, and pods of another name answer none of their requests: keep it, and "
+    "create a ModelDeployment with the new name beside this one until the callers have moved"
+)
+
+
 class SecretReference(Struct):
     """A Secret in the namespace of the ModelDeployment."""
 
@@ -67,7 +73,8 @@ class ModelSource(Struct):
     """The model: its place, format and identity. Every change here makes a new revision."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100), _NAME] | None = None
-    """The name that clients use in `/v2/models/NAME`. Absent: the name of the ModelDeployment."""
+    """The name that clients use in `/v2/models/NAME`. Absent: the name of the ModelDeployment. It cannot be
+    changed once a revision serves."""
     uri: Annotated[str, StringConstraints(min_length=1, max_length=1024), _URI, _CLAIM]
     """Where the model lies, such as `s3://bucket/folder`, `https://host/model.onnx` or
     `pvc://claim/folder`."""

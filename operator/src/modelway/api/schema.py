@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from modelway import kinds, names
 from modelway.api import durations, quantities
+from modelway.api.model import RENAMED
 from modelway.api.modeldeployment import MAX_NAME_LENGTH, ModelDeployment
 from modelway.api.modelruntime import ClusterModelRuntime, ModelRuntime
 from modelway.api.rules import INT_OR_STRING, LIST_TYPE, VALIDATIONS, JsonSchema, Struct
@@ -36,6 +37,13 @@ _NAME_RULES: Final = [
         "letter (no dots): a Service is named after it",
     },
 ]
+
+_MODEL_NAME: Final = "(has({0}.spec.model.name) ? {0}.spec.model.name : {0}.metadata.name)"
+_LASTING_NAME: Final = {
+    "rule": "!has(oldSelf.status) || !has(oldSelf.status.stableRevision) || "
+    f"{_MODEL_NAME.format('self')} == {_MODEL_NAME.format('oldSelf')}",
+    "message": RENAMED,
+}
 
 _DEPLOYMENT_COLUMNS: Final = (
     ("Phase", "string", ".status.phase", 0, "The state in one word."),
@@ -75,7 +83,7 @@ def definitions() -> tuple[Manifest, ...]:
         kinds.MODEL_DEPLOYMENT, "mdep", ModelDeployment, _DEPLOYMENT_COLUMNS, categories=("all", "modelway")
     )
     version = deployment["spec"]["versions"][0]
-    version["schema"]["openAPIV3Schema"][VALIDATIONS] = _NAME_RULES
+    version["schema"]["openAPIV3Schema"][VALIDATIONS] = [*_NAME_RULES, _LASTING_NAME]
     version["subresources"] = {
         "status": {},
         "scale": {

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from modelway import kinds, names
 from modelway.api import ModelDeploymentSpec, RuntimeSpec
+from modelway.api.model import RENAMED
 from modelway.kinds import Manifest
 from modelway.plan import gateways, refreshes
 from modelway.plan.actions import Action, Create, Verify
@@ -39,7 +40,7 @@ def wanted(observed: Observed, record: Record, parent: Parent) -> Wanted:
     refresh = refreshes.chosen(observed, record, source)
     identity, existing = _placed(observed, parent, source, refresh)
     name = names.revision(parent.name, identity)
-    blocked = _unsupported(observed, spec)
+    blocked = _unsupported(observed, spec) or _renamed(observed.revision(record.stable), spec, parent)
     if existing or blocked:
         return Wanted(name=name, existing=existing, blocked=blocked)
     runtime = _runtime(observed, record, spec, refresh)
@@ -91,6 +92,14 @@ def _unsupported(observed: Observed, spec: ModelDeploymentSpec) -> Trouble | Non
         message = f"spec.validation.requests: {size} bytes, at most {GOLDEN_LIMIT}: use validation.file instead"
         return Trouble(reason="InvalidSpec", message=message)
     return None
+
+
+def _renamed(stable: Revision | None, spec: ModelDeploymentSpec, parent: Parent) -> Trouble | None:
+    """Pods of two names cannot share requests, which carry one; the API server refuses such an edit, too."""
+    if stable is None or (stable.model_name or parent.name) == (spec.model.name or parent.name):
+        return None
+    message = f"spec.model.name: {stable.name} serves as {stable.model_name or parent.name}: {RENAMED}"
+    return Trouble(reason="InvalidSpec", message=message)
 
 
 def _strange(stranger: Stranger) -> Trouble:

@@ -175,6 +175,11 @@ class Revision:
         return source
 
     @property
+    def model_name(self) -> str:
+        """The name in the protocols' paths that its pods answer to; empty: the ModelDeployment's."""
+        return str(self.source["model"].get("name", ""))
+
+    @property
     def refresh(self) -> str:
         """Id of the command that gave it a runtime newer than its fields had before; mostly empty."""
         return str(self.manifest["data"].get("refresh", ""))

@@ -77,7 +77,7 @@ def _wanted(scene: Scene, division: Division, live: Manifest | None) -> Manifest
         return _reweighted(scene, live, division.weights) if live else None
     if spec is None:
         return None
-    return traffic.route(scene.parent, spec, _model(scene), division, fields=scene.observed.features.route_fields)
+    return traffic.route(scene.parent, spec, scene.model_name, division, fields=scene.observed.features.route_fields)
 
 
 def _is_raise(scene: Scene, shares: Mapping[str, int]) -> bool:
@@ -107,11 +107,6 @@ def _narrow(scene: Scene, shares: Mapping[str, int]) -> tuple[Action, ...]:
 def _reweighted(scene: Scene, live: Manifest, shares: Mapping[str, int]) -> Manifest:
     """Its gRPC is divided as well where it leads any, whatever the spec says of it."""
     return traffic.reweighted(scene.parent, live, Division(weights=shares, grpc=_spoken(scene, shares)))
-
-
-def _model(scene: Scene) -> str:
-    """The model's name in paths."""
-    return scene.spec.model.name or scene.parent.name
 
 
 def _note(division: Division) -> str:
@@ -206,6 +201,6 @@ def _preview_route(scene: Scene) -> Iterator[Action]:
     is_spoken = _is_grpc_routed(scene) and _speaks_grpc(tried)
     division = Division(weights=whole, grpc=whole if is_spoken else {})
     fields = scene.observed.features.route_fields
-    manifest = traffic.preview_route(scene.parent, spec, _model(scene), division, hostnames=hostnames, fields=fields)
+    manifest = traffic.preview_route(scene.parent, spec, scene.model_name, division, hostnames=hostnames, fields=fields)
     note = f"show {tried.name} at {', '.join(hostnames)}"
     yield from writes.ensured(kinds.HTTP_ROUTE, raw, writes.guarded(raw, manifest), note)

@@ -63,6 +63,12 @@ class Scene:
         return max(answering, key=self.weight_of, default=stable)
 
     @property
+    def model_name(self) -> str:
+        """The model's name in paths: that of the revision which serves, whose pods answer to no other."""
+        name = self.stable.model_name if self.stable else self.spec.model.name
+        return name or self.parent.name
+
+    @property
     def strategy(self) -> RolloutSpec:
         """`spec.rollout` as it was when the rollout began."""
         recorded = self.observed.record.rollout

@@ -224,7 +224,7 @@ def _of_trial(scene: Scene, now: Trial) -> Inquiry:
             "stable": now.stable.hash if now.stable else _hash(scene, now.rollout.origin),
             "namespace": scene.parent.namespace,
             "name": scene.parent.name,
-            "model": scene.spec.model.name or scene.parent.name,
+            "model": scene.model_name,
             "rollout": str(now.rollout.id),
             "step": str(now.step + 1),
             "since": timestamp(now.since),

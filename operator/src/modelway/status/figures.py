@@ -21,7 +21,8 @@ def address(view: View) -> Manifest:
     spec, owner = view.observed.spec, view.observed.owner
     if spec is None:
         return dict(view.observed.status.get("address", {}))
-    path = f"/v2/models/{spec.model.name or owner.name}"
+    name = view.stable.model_name if view.stable else spec.model.name
+    path = f"/v2/models/{name or owner.name}"
     internal = f"{names.service(owner.name)}.{owner.namespace}.svc"
     outside = _outside(spec.traffic, spec.traffic.hostnames if spec.traffic else ())
     found = {"url": f"{outside or f'http://{internal}'}{path}", "internal": f"http://{internal}"}
