@@ -56,6 +56,29 @@ async def answered(loads: tuple[Load, ...], count: int) -> None:
     await asyncio.gather(*(load.until_answered(len(load.answers) + count) for load in loads))
 
 
+async def test_13_and_14_who_matches_gets_the_candidate_until_it_is_aborted(where: Place, known: Models) -> None:
+    matches = [{"headers": [{"name": "x-cohort", "value": "beta"}]}]
+    rollout = HALF | {"steps": [{"weight": 10, "approval": "Required"}], "candidateMatches": matches}
+    beta = replace(where.target("matched"), headers={"x-cohort": "beta"})
+    other = replace(beta, headers={"x-cohort": "alpha"})
+    async with (
+        street(where, known, "matched", rollout, per_second=100) as seen,
+        callers(*(Load(target, known, per_second=50) for target in (beta, other))) as loads,
+    ):
+        seen.apply("2", rollout)
+        await seen.until("it holds", functools.partial(objects.holds_step, 0))
+        began = time.monotonic()
+        await answered(loads, 100)
+        assert set(loads[0].shares(began)) == {"2"}
+        assert set(loads[1].shares(began)) == {"1", "2"}
+        await seen.say("abort", "matched")
+        await seen.until("the route is in force", is_off_the_candidate)
+        aborted = time.monotonic()
+        await answered(loads, 100)
+        assert set(loads[0].shares(aborted)) == set(loads[1].shares(aborted)) == {"1"}
+        await seen.until("it is taken back", is_rolled_back)
+
+
 def is_off_the_candidate(model: Model) -> bool:
     """Whether the gateway has confirmed a route with stable alone."""
     (share, *others) = model.status.traffic

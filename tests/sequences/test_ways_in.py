@@ -182,27 +182,23 @@ def test_30_an_edit_of_the_matches_counts_from_the_next_rollout() -> None:
 
 
 def no_rule(spec: Manifest) -> None:
-    del spec["rules"][0]
-
-
-def other_order(spec: Manifest) -> None:
-    spec["rules"].reverse()
+    del spec["rules"][-1]
 
 
 def other_header(spec: Manifest) -> None:
-    spec["rules"][0]["matches"][0]["headers"][0]["value"] = "gamma"
+    spec["rules"][-1]["matches"][0]["headers"][0]["value"] = "gamma"
 
 
 def narrower(spec: Manifest) -> None:
-    spec["rules"][-1]["matches"][0]["headers"] = [{"type": "Exact", "name": "x-internal", "value": "1"}]
+    spec["rules"][0]["matches"][0]["headers"] = [{"type": "Exact", "name": "x-internal", "value": "1"}]
 
 
 def other_method(spec: Manifest) -> None:
-    spec["rules"][-1]["matches"][0]["method"] = "GET"
+    spec["rules"][0]["matches"][0]["method"] = "GET"
 
 
 def one_more_rule(spec: Manifest) -> None:
-    spec["rules"].insert(0, {**spec["rules"][-1], "name": "mine"})
+    spec["rules"].append({**spec["rules"][0], "name": "mine"})
 
 
 def elsewhere(spec: Manifest) -> None:
@@ -211,22 +207,22 @@ def elsewhere(spec: Manifest) -> None:
 
 def a_mirror(spec: Manifest) -> None:
     copied = {"backendRef": {"group": "", "kind": "Service", "name": "spy", "port": 80}}
-    spec["rules"][-1]["filters"] = [{"type": "RequestMirror", "requestMirror": copied}]
+    spec["rules"][0]["filters"] = [{"type": "RequestMirror", "requestMirror": copied}]
 
 
 def a_session(spec: Manifest) -> None:
-    spec["rules"][-1]["sessionPersistence"] = {"type": "Cookie"}
+    spec["rules"][0]["sessionPersistence"] = {"type": "Cookie"}
 
 
 def a_filter_of_one_backend(spec: Manifest) -> None:
     headers = {"remove": ["authorization"]}
-    spec["rules"][-1]["backendRefs"][0]["filters"] = [
+    spec["rules"][0]["backendRefs"][0]["filters"] = [
         {"type": "RequestHeaderModifier", "requestHeaderModifier": headers}
     ]
 
 
 def another_namespace(spec: Manifest) -> None:
-    spec["rules"][-1]["backendRefs"][0]["namespace"] = "elsewhere"
+    spec["rules"][0]["backendRefs"][0]["namespace"] = "elsewhere"
 
 
 def another_listener(spec: Manifest) -> None:
@@ -234,31 +230,30 @@ def another_listener(spec: Manifest) -> None:
 
 
 def no_filter(spec: Manifest) -> None:
-    spec["rules"][-1]["filters"] = []
+    spec["rules"][0]["filters"] = []
 
 
 def a_mark(spec: Manifest) -> None:
     """With which the callers' requests would be no evidence."""
     marking = [{"name": "modelway-shadow", "value": "1"}]
-    spec["rules"][-1]["filters"][0]["requestHeaderModifier"] = {"set": marking, "remove": ["x-secret"]}
+    spec["rules"][0]["filters"][0]["requestHeaderModifier"] = {"set": marking, "remove": ["x-secret"]}
 
 
 def more_headers(spec: Manifest) -> None:
-    spec["rules"][-1]["filters"][0]["requestHeaderModifier"]["add"] = [{"name": "x-spy", "value": "1"}]
+    spec["rules"][0]["filters"][0]["requestHeaderModifier"]["add"] = [{"name": "x-spy", "value": "1"}]
 
 
 def no_weight(spec: Manifest) -> None:
-    for item in spec["rules"][-1]["backendRefs"]:
+    for item in spec["rules"][0]["backendRefs"]:
         item["weight"] = 0
 
 
 def everything_to_the_candidate(spec: Manifest) -> None:
-    spec["rules"][-1]["backendRefs"] = spec["rules"][0]["backendRefs"]
+    spec["rules"][0]["backendRefs"] = spec["rules"][1]["backendRefs"]
 
 
 ALTERATIONS = [
     no_rule,
-    other_order,
     other_header,
     narrower,
     other_method,
@@ -300,6 +295,11 @@ def strangers(world: World) -> list[Manifest]:
     return [found for found in world.store.all(kinds.HTTP_ROUTE) if found["metadata"]["namespace"] == "shop"]
 
 
+def leading(spec: Manifest) -> Manifest:
+    """A route without rules that only keep their places, whatever the places of the others."""
+    return spec | {"rules": {rule["name"]: rule for rule in spec["rules"] if rules.purpose(rule)}}
+
+
 @pytest.mark.parametrize(("alter", "rollout", "step", "state"), ALTERED)
 def test_10_what_somebody_alters_in_the_route_is_put_back_in_one_pass(
     alter: Callable[[Manifest], None], rollout: Manifest, step: int, state: str
@@ -308,12 +308,12 @@ def test_10_what_somebody_alters_in_the_route_is_put_back_in_one_pass(
     other = {"metadata": {"name": "cart", "namespace": "shop"}, "spec": {"parentRefs": models.GATEWAY["parentRefs"]}}
     world.store.insert(kinds.HTTP_ROUTE, other)
     world.run_for(2)
-    wanted, place, others = route(world), world.rollout()["stepIndex"], strangers(world)
+    wanted, place, others = leading(route(world)), world.rollout()["stepIndex"], strangers(world)
     writes = len(world.server.writes)
     world.change(kinds.HTTP_ROUTE, "fraud", lambda item: alter(item["spec"]))
-    assert route(world) != wanted
+    assert leading(route(world)) != wanted
     world.run_for(0.5)
-    assert route(world) == wanted, world.picture()
+    assert leading(route(world)) == wanted, world.picture()
     assert world.rollout()["stepIndex"] == place
     assert [write.kind for write in world.server.writes[writes:] if write.verb != "status"] == [kinds.HTTP_ROUTE]
     assert strangers(world) == others
@@ -403,10 +403,10 @@ def test_grpc_is_divided_as_rest_is_where_the_runtime_speaks_it() -> None:
     assert world.status()["address"]["grpc"] == "fraud.example.com:80"
     upgrade(world, "v2")
     reach(world, 0, "Holding")
-    assert [rule["name"] for rule in route(world)["rules"]] == ["candidate-grpc", "candidate", "grpc", "rest"]
-    weights = [{item["name"]: item["weight"] for item in rule["backendRefs"]} for rule in route(world)["rules"][2:]]
+    assert [rule["name"] for rule in route(world)["rules"]] == ["rest", "grpc", "candidate", "candidate-grpc"]
+    weights = [{item["name"]: item["weight"] for item in rule["backendRefs"]} for rule in route(world)["rules"][:2]]
     assert weights[0] == weights[1]
-    assert {item["port"] for item in route(world)["rules"][2]["backendRefs"]} == {8001}
+    assert {item["port"] for item in route(world)["rules"][1]["backendRefs"]} == {8001}
     assert calls(world, **BETA) == {"v2"}
     world.run_to_phase("Healthy")
     assert calls(world) == {"v2"}
@@ -436,7 +436,7 @@ def test_a_candidate_that_no_longer_speaks_grpc_gets_none_of_it() -> None:
     assert calls(world) == calls(world, **BETA) == {"v1"}
     world.run_to_phase("Healthy")
     world.run_for(120)
-    assert [rule["name"] for rule in route(world)["rules"]] == ["rest"]
+    assert [rules.purpose(rule) for rule in route(world)["rules"]] == ["all", "", ""]
 
 
 def test_a_candidate_that_alone_speaks_grpc_gets_it_with_the_promotion() -> None:
@@ -538,7 +538,7 @@ def test_14_sessions_do_not_outlive_a_candidate_that_another_spec_ends(version: 
 
 def test_a_request_that_matches_gets_no_session() -> None:
     world = sticky(MATCHED)
-    assert "sessionPersistence" not in route(world)["rules"][0]
+    assert ["sessionPersistence" in rule for rule in route(world)["rules"]] == [True, False]
     assert world.answers(session=world.revision_of("v1"), headers=BETA) == {"v2"}
 
 
@@ -681,3 +681,56 @@ def is_programmed(write: Write, generation: int) -> bool:
     found = [item for item in status.get("conditions", ()) if item["type"] == "TrafficProgrammed"]
     is_status = write.kind == kinds.MODEL_DEPLOYMENT and bool(found)
     return is_status and (found[0]["status"], found[0]["observedGeneration"]) == ("True", generation)
+
+
+# Places
+
+
+@pytest.mark.parametrize("end", ["abort", "promote-full"])
+def test_16_a_rule_that_leads_nobody_any_more_rests_until_the_next_rollout(end: str) -> None:
+    world = at(LONG, 0)
+    assert [rules.purpose(rule) for rule in route(world)["rules"]] == ["all", "special all"]
+    world.command(end)
+    world.run_until(lambda: world.matched() == set(), within=60)
+    world.run_for(7200)
+    assert [rules.purpose(rule) for rule in route(world)["rules"]] == ["all", ""]
+    shares, resting = (rule["backendRefs"] for rule in route(world)["rules"])
+    assert resting == shares
+    assert rest(world, 600) == 0
+    upgrade(world, "v3", rollout=TWO_STEPS)
+    reach(world, 0, "Holding", rollout=3)
+    assert [rules.purpose(rule) for rule in route(world)["rules"]] == ["all"]
+
+
+def test_16_a_rule_that_rests_leads_the_next_candidate() -> None:
+    world = at(LONG, 0)
+    world.command("abort")
+    world.run_to_phase("RolledBack")
+    upgrade(world, "v3")
+    reach(world, 0, "Holding", rollout=3)
+    assert [rules.purpose(rule) for rule in route(world)["rules"]] == ["all", "special all"]
+    assert world.answers(headers=BETA) == {"v3"}
+
+
+def test_another_order_of_the_rules_is_left_as_it_is() -> None:
+    world = at(LONG, 0)
+    writes = len(world.server.writes)
+    world.change(kinds.HTTP_ROUTE, "fraud", lambda item: item["spec"]["rules"].reverse())
+    world.run_for(5)
+    assert [rules.purpose(rule) for rule in route(world)["rules"]] == ["special all", "all"]
+    assert len([write for write in world.server.writes[writes:] if write.kind == kinds.HTTP_ROUTE]) <= 1
+    assert rest(world, 60) == 0
+    assert (world.answers(headers=BETA), world.answers()) == ({"v2"}, {"v1", "v2"})
+
+
+def test_16_a_rule_for_grpc_takes_no_place_of_another() -> None:
+    world = all_paths(grpc=False, rollout=LONG)
+    speaking(world, grpc=True)
+    upgrade(world, "v2", runtime={"refresh": "1"})
+    reach(world, 0, "Holding")
+    assert [rules.purpose(rule) for rule in route(world)["rules"]] == ["all", "special all", "special grpc"]
+    world.run_to_phase("Healthy", within=7200)
+    world.run_for(7200)
+    assert [rules.purpose(rule) for rule in route(world)["rules"]] == ["all", "", "", "grpc"]
+    assert calls(world) == {"v2"}
+    assert rest(world, 600) == 0

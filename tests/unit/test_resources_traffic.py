@@ -46,9 +46,9 @@ def test_weights_alone_are_one_rule() -> None:
     assert backends(found["rest"]) == [("fraud-1", 80, 90), ("fraud-2", 80, 10)]
 
 
-def test_the_most_special_rule_comes_first() -> None:
+def test_the_rule_of_all_requests_is_there_first_and_for_ever() -> None:
     division = Division(weights=WEIGHTS, grpc=WEIGHTS, candidate="fraud-2", matches=(BETA,), speaks_grpc=True)
-    assert list(rules(division)) == ["candidate-grpc", "candidate", "grpc", "rest"]
+    assert list(rules(division)) == ["rest", "grpc", "candidate", "candidate-grpc"]
 
 
 def test_requests_that_match_go_to_the_candidate_on_every_path_of_the_model() -> None:
@@ -76,7 +76,7 @@ def test_grpc_goes_by_its_path_to_the_grpc_port() -> None:
 
 def test_a_candidate_that_speaks_no_grpc_gets_no_calls_that_match() -> None:
     division = Division(weights=WEIGHTS, grpc={"fraud-1": 100}, candidate="fraud-2", matches=(BETA,))
-    assert list(rules(division)) == ["candidate", "grpc", "rest"]
+    assert list(rules(division)) == ["rest", "grpc", "candidate"]
 
 
 def test_a_backend_without_a_share_is_left_out() -> None:
@@ -163,7 +163,7 @@ def test_a_preview_leads_its_own_host_names_to_one_revision_without_sessions() -
     )
     assert manifest["metadata"]["name"] == "fraud-preview"
     assert manifest["spec"]["hostnames"] == ["preview.example.com"]
-    assert [rule["name"] for rule in manifest["spec"]["rules"]] == ["grpc", "rest"]
+    assert [rule["name"] for rule in manifest["spec"]["rules"]] == ["rest", "grpc"]
     assert all("sessionPersistence" not in rule for rule in manifest["spec"]["rules"])
     assert all(rule["timeouts"] == {"request": "5s"} for rule in manifest["spec"]["rules"])
     assert all(rule["filters"] == [UNMARKED] for rule in manifest["spec"]["rules"])
@@ -173,11 +173,18 @@ def test_a_live_route_is_given_other_shares_and_keeps_all_else() -> None:
     division = Division(weights=WEIGHTS, grpc=WEIGHTS, candidate="fraud-2", matches=(BETA,), speaks_grpc=True)
     live = traffic.route(PARENT, section(timeouts={"request": "5s"}), "fraud", division, fields=OPTIONAL_FIELDS)
     found = traffic.reweighted(PARENT, live, Division(weights={"fraud-1": 100}, grpc={"fraud-1": 100}))
-    assert [rule["name"] for rule in found["spec"]["rules"]] == ["grpc", "rest"]
-    assert [backends(rule) for rule in found["spec"]["rules"]] == [[("fraud-1", 8001, 100)], [("fraud-1", 80, 100)]]
+    assert [rule["name"] for rule in found["spec"]["rules"]] == [
+        "rest",
+        "grpc",
+        "resting-candidate",
+        "resting-candidate-grpc",
+    ]
+    whole, calls = [("fraud-1", 80, 100)], [("fraud-1", 8001, 100)]
+    assert [backends(rule) for rule in found["spec"]["rules"]] == [whole, calls, whole, whole]
     assert {key: found["spec"][key] for key in ("parentRefs", "hostnames")} == {
         key: live["spec"][key] for key in ("parentRefs", "hostnames")
     }
     assert all(rule["timeouts"] == {"request": "5s"} for rule in found["spec"]["rules"])
     without = traffic.reweighted(PARENT, live, Division(weights={"fraud-1": 100}))
-    assert [rule["name"] for rule in without["spec"]["rules"]] == ["rest"]
+    assert [rule["name"] for rule in without["spec"]["rules"]][:2] == ["rest", "resting-grpc"]
+    assert {tuple(backends(rule)) for rule in without["spec"]["rules"]} == {tuple(whole)}

@@ -24,6 +24,9 @@ REASON_ANNOTATION = f"{GROUP}/reason"
 SHADOW_HEADER = "modelway-shadow"
 """On the requests of comparators alone: the runtime counts them neither as evidence nor as load."""
 
+RESTING_HEADER = "modelway-resting"
+"""What a rule asks for that keeps its place in a route and leads nobody."""
+
 HASH_LENGTH = 10
 
 

@@ -28,7 +28,7 @@ from modelway.plan.observed import (
     Stranger,
     Workload,
 )
-from modelway.resources import workload
+from modelway.resources import places, workload
 from modelway.resources.pod import MODEL_CONTAINER
 
 
@@ -314,12 +314,13 @@ def _route(manifest: Manifest | None) -> Route | None:
 
 
 def _shared(rules: Sequence[Manifest]) -> Manifest:
-    """The rule that divides by weights: the last one that asks for no header."""
-    return next((rule for rule in reversed(rules) if not _asks_for_headers(rule)), {})
+    """The rule that divides by weights."""
+    return next((rule for rule in rules if places.kind(rule) == places.REST), {})
 
 
 def _asks_for_headers(rule: Manifest) -> bool:
-    return any("headers" in match for match in rule.get("matches") or ())
+    is_special = places.kind(rule) in (places.CANDIDATE, places.CANDIDATE_CALLS)
+    return is_special and not places.is_resting(rule)
 
 
 def _led_to(rules: Iterable[Manifest]) -> frozenset[str]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from modelway.kinds import Manifest
 
+RESTING = "modelway-resting"
+GRPC_PATHS = ("/inference.GRPCInferenceService",)
 GRPC = "/inference.GRPCInferenceService/ModelInfer"
 
 
@@ -21,9 +23,18 @@ class Request:
 
 
 def shared(route: Manifest | None) -> Manifest:
-    """The rule that divides all requests that no more special rule takes: the last one that asks for no header."""
+    """The rule that divides all requests that no more special rule takes."""
     rules: list[Manifest] = (route or {}).get("spec", {}).get("rules") or []
-    return next((rule for rule in reversed(rules) if not asks_for_headers(rule)), {})
+    return next((rule for rule in rules if purpose(rule) == "all"), {})
+
+
+def purpose(rule: Manifest) -> str:
+    """What a rule of ours is for; nothing, where it only keeps its place."""
+    matches = rule.get("matches") or ()
+    if any(header["name"] == RESTING for match in matches for header in match.get("headers") or ()):
+        return ""
+    is_grpc = bool(matches) and all(match.get("path", {}).get("value") in GRPC_PATHS for match in matches)
+    return ("special " if asks_for_headers(rule) else "") + ("grpc" if is_grpc else "all")
 
 
 def asks_for_headers(rule: Manifest) -> bool:
@@ -39,7 +50,8 @@ def weights(route: Manifest | None) -> dict[str, int]:
 def matched(route: Manifest | None) -> set[str]:
     """Services that requests with certain headers go to."""
     rules = (route or {}).get("spec", {}).get("rules") or ()
-    return {item["name"] for rule in rules if asks_for_headers(rule) for item in rule.get("backendRefs") or ()}
+    special = (rule for rule in rules if purpose(rule).startswith("special"))
+    return {item["name"] for rule in special for item in rule.get("backendRefs") or ()}
 
 
 def reached(route: Manifest) -> frozenset[str]:

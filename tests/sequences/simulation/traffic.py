@@ -249,7 +249,33 @@ def paths_are_answered(facts: Facts) -> str:
 
 _MODEL_PATH = "/v2/models/"
 
+
+def rules_keep_their_places(facts: Facts) -> str:
+    """16: what falls under a rule finds its backends, also where a gateway learns of them by their place, and first.
+
+    A rule leads on in its place, or rests there; it goes when the gateway has long known that nobody falls under it.
+    """
+    before, after = facts.write.before, facts.write.after
+    if not _is_route(facts) or before is None or after is None:
+        return ""
+    old, new = (item["spec"].get("rules") or () for item in (before, after))
+    for place, rule in enumerate(old):
+        was, now = rules.purpose(rule), new[place] if place < len(new) else None
+        is_kept = (now is not None and rules.purpose(now) in (was, "")) or _is_mended(rule, now)
+        if was and not is_kept:
+            return f"the rule for {was} requests in place {place} is {now and now.get('name')} now"
+        if not was and now is None and facts.rollout.get("revision") in rules.reached(before):
+            return f"the rule that rests in place {place} goes while a candidate has traffic"
+    return ""
+
+
+def _is_mended(rule: Manifest, now: Manifest | None) -> bool:
+    """Whether somebody had changed what falls under the rule, and it is as it was again."""
+    return now is not None and "name" in rule and rule["name"] == now.get("name")
+
+
 CHECKS = {
+    "16 rules keep their places": rules_keep_their_places,
     "16 paths are answered": paths_are_answered,
     "57 no caller is marked": no_caller_is_marked,
     "13 special rules": special_rules_lead_to_a_ready_candidate,

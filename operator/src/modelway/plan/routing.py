@@ -11,7 +11,7 @@ from modelway import kinds
 from modelway.kinds import Manifest
 from modelway.plan import gateways, weights, writes
 from modelway.plan.actions import Action, Apply
-from modelway.plan.observed import Revision
+from modelway.plan.observed import Revision, Route
 from modelway.plan.record import StepState, Strategy
 from modelway.plan.scene import Scene
 from modelway.resources import traffic
@@ -61,6 +61,9 @@ def _route(scene: Scene) -> Iterator[Action]:
         return
     raw = stored.manifest if stored else None
     manifest = _wanted(scene, division, raw)
+    if manifest is not None and raw is not None and not holds(raw, manifest) and _is_quiet(scene):
+        # Rules that rest go with a write that is needed anyway: their end alone is worth no doubt about who has what.
+        manifest = _wanted(scene, replace(division, is_quiet=True), raw)
     if manifest is None:
         return
     for action in writes.ensured(kinds.HTTP_ROUTE, raw, writes.guarded(raw, manifest), _note(division)):
@@ -123,7 +126,21 @@ def _division(scene: Scene, shares: Mapping[str, int]) -> Division:
         matches=matches,
         speaks_grpc=tried is not None and _is_grpc_routed(scene) and _speaks_grpc(tried),
         mirror=gateways.mirror(scene),
+        live=_rules(scene.observed.route),
     )
+
+
+def _rules(route: Route | None) -> tuple[Manifest, ...]:
+    return tuple(route.manifest["spec"].get("rules") or ()) if route else ()
+
+
+def _is_quiet(scene: Scene) -> bool:
+    """Whether what the route says no more is long gone: it is in force, and whoever had traffic has drained."""
+    candidate, rollout = scene.candidate, scene.rollout
+    is_begun = rollout is not None and (
+        rollout.state is StepState.ROLLING_BACK or candidate is None or scene.is_in_use(candidate)
+    )
+    return scene.is_programmed and not scene.record.retire_at and not is_begun
 
 
 def _grpc(scene: Scene, shares: Mapping[str, int]) -> Mapping[str, int]:
@@ -199,7 +216,7 @@ def _preview_route(scene: Scene) -> Iterator[Action]:
         return
     whole = {tried.name: 100}
     is_spoken = _is_grpc_routed(scene) and _speaks_grpc(tried)
-    division = Division(weights=whole, grpc=whole if is_spoken else {})
+    division = Division(weights=whole, grpc=whole if is_spoken else {}, live=_rules(stored))
     fields = scene.observed.features.route_fields
     manifest = traffic.preview_route(scene.parent, spec, scene.model_name, division, hostnames=hostnames, fields=fields)
     note = f"show {tried.name} at {', '.join(hostnames)}"

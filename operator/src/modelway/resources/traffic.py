@@ -1,15 +1,14 @@
 """The ways in to a model: its own Service, the preview of a candidate, and the HTTPRoutes. Pure."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from modelway import kinds, names
 from modelway.api import CandidateMatch, Traffic
 from modelway.kinds import Manifest
+from modelway.resources import places
 from modelway.resources.metadata import Parent, child, intent, selector
-
-GRPC_SERVICE = "/inference.GRPCInferenceService"
-"""The path of every gRPC call of the open inference protocol."""
+from modelway.resources.places import GRPC
 
 REST_PORT, GRPC_PORT = 80, 8001
 """Of every Service of ours."""
@@ -42,6 +41,10 @@ class Division:
     speaks_grpc: bool = False
     """Whether that revision has a port for gRPC."""
     mirror: Mirror | None = None
+    live: tuple[Manifest, ...] = ()
+    """The rules of the route as it is, whose places are kept."""
+    is_quiet: bool = False
+    """Whether they have been in force for long, so that what rests at their end may go."""
 
 
 def service(parent: Parent, revision: str, ports: list[Manifest]) -> Manifest:
@@ -65,7 +68,9 @@ def route(parent: Parent, traffic: Traffic, model: str, division: Division, *, f
     and timeouts through the ModelDeployment. What they leave out is written as empty, so that it goes when they take
     it back. `fields`: which of `OPTIONAL_FIELDS` the cluster knows; the others are left out.
     """
-    return _route(names.route(parent.name), parent, traffic, _rules(traffic, model, division), fields)
+    return _route(
+        names.route(parent.name), parent, traffic, _placed(_rules(traffic, model, division), division), fields
+    )
 
 
 def preview_route(
@@ -79,10 +84,14 @@ def preview_route(
 ) -> Manifest:
     """The HTTPRoute that leads from the preview host names to the candidate. Nobody is held to it by a session."""
     shown = traffic.model_copy(update={"hostnames": hostnames, "session_persistence": None})
-    return _route(names.preview(parent.name), parent, shown, _rules(shown, model, division), fields)
+    return _route(names.preview(parent.name), parent, shown, _placed(_rules(shown, model, division), division), fields)
 
 
-def _route(name: str, parent: Parent, traffic: Traffic, rules: Iterator[Manifest], fields: Collection[str]) -> Manifest:
+def _placed(rules: Iterator[Manifest], division: Division) -> list[Manifest]:
+    return places.placed(tuple(rules), division.live, is_quiet=division.is_quiet)
+
+
+def _route(name: str, parent: Parent, traffic: Traffic, rules: Iterable[Manifest], fields: Collection[str]) -> Manifest:
     spec: Manifest = {
         "parentRefs": [_PARENT | item.model_dump(by_alias=True, exclude_none=True) for item in traffic.parent_refs],
         "hostnames": list(traffic.hostnames),
@@ -92,13 +101,17 @@ def _route(name: str, parent: Parent, traffic: Traffic, rules: Iterator[Manifest
 
 
 def reweighted(parent: Parent, live: Manifest, division: Division) -> Manifest:
-    """A live route as it is, but for the shares: no rule for requests that match, and no gRPC that nobody speaks."""
+    """A live route as it is, but for the shares; no rule leads requests that match, or gRPC that nobody speaks."""
+    found = live["spec"].get("rules") or ()
+    rest = {"backendRefs": _backends(division.weights, REST_PORT)}
+    shared = next((rule | rest for rule in found if places.kind(rule) == places.REST), rest)
     rules = []
-    for rule in live["spec"].get("rules") or ():
-        matches = rule.get("matches") or ()
-        weights, port = (division.grpc, GRPC_PORT) if _GRPC in matches else (division.weights, REST_PORT)
-        if weights and not any("headers" in match for match in matches):
-            rules.append(rule | {"backendRefs": _backends(weights, port)})
+    for rule in found:
+        kind = places.kind(rule)
+        if kind == places.CALLS and division.grpc and not places.is_resting(rule):
+            rules.append(rule | {"backendRefs": _backends(division.grpc, GRPC_PORT)})
+        else:
+            rules.append(rule | rest if kind == places.REST else places.resting(kind, shared))
     head = child(kinds.HTTP_ROUTE, parent, live["metadata"]["name"])
     return head | {"spec": live["spec"] | {"rules": rules}}
 
@@ -111,16 +124,16 @@ def _known(rule: Manifest, fields: Collection[str]) -> Manifest:
 
 
 def _rules(traffic: Traffic, model: str, division: Division) -> Iterator[Manifest]:
-    """Requests that match come first, then gRPC by its path, then all else; a gateway takes the most specific one."""
-    cohort = {division.candidate: 100}
-    if division.candidate and division.speaks_grpc:
-        yield _rule(traffic, "candidate-grpc", _narrowed([_GRPC], division.matches), cohort, GRPC_PORT)
-    if division.candidate:
-        yield _rule(traffic, "candidate", _narrowed(_paths(traffic, model), division.matches), cohort, REST_PORT)
-    if division.grpc:
-        yield _persistent(traffic, _rule(traffic, "grpc", [_GRPC], division.grpc, GRPC_PORT))
-    rest = _persistent(traffic, _rule(traffic, "rest", _paths(traffic, model), division.weights, REST_PORT))
+    """For all requests, for gRPC by its path, for requests that match: a gateway takes the most specific one."""
+    rest = _persistent(traffic, _rule(traffic, places.REST, _paths(traffic, model), division.weights, REST_PORT))
     yield rest | {"filters": [*rest["filters"], *_mirrored(division.mirror)]}
+    if division.grpc:
+        yield _persistent(traffic, _rule(traffic, places.CALLS, [GRPC], division.grpc, GRPC_PORT))
+    cohort = {division.candidate: 100}
+    if division.candidate:
+        yield _rule(traffic, places.CANDIDATE, _narrowed(_paths(traffic, model), division.matches), cohort, REST_PORT)
+    if division.candidate and division.speaks_grpc:
+        yield _rule(traffic, places.CANDIDATE_CALLS, _narrowed([GRPC], division.matches), cohort, GRPC_PORT)
 
 
 def _rule(traffic: Traffic, name: str, matches: list[Manifest], weights: Mapping[str, int], port: int) -> Manifest:
@@ -181,9 +194,6 @@ def _mirrored(mirror: Mirror | None) -> Iterator[Manifest]:
     target = {"group": "", "kind": "Service", "name": mirror.service, "port": mirror.port}
     share = {"percent": mirror.percent} if mirror.percent < 100 else {}
     yield {"type": "RequestMirror", "requestMirror": {"backendRef": target} | share}
-
-
-_GRPC: Manifest = {"path": {"type": "PathPrefix", "value": GRPC_SERVICE}}
 
 
 def _paths(traffic: Traffic, model: str) -> list[Manifest]:
