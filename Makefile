@@ -124,6 +124,14 @@ bench-operator: .venv  ## Measure the operator: 1,000 idle models, 100 rollouts 
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.idle
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.rollouts
 
+.PHONY: bench-aborts
+bench-aborts: .venv  ## Measure on the node how soon an abort takes the traffic back
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.aborts $(ON)
+
+.PHONY: bench-shadow
+bench-shadow: .venv  ## Measure on the node what callers notice of a comparator
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.shadow $(ON)
+
 # bash counts in a variable of that name by itself, so only one that was given on make's command line is taken.
 .PHONY: soak
 soak: .venv  ## Churn for half an hour (SECONDS=…) on an API server that fails now and then

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Any
 
-from demo import manifests, models, objects, place
+from benchmarks.aftercare import removed
+from demo import models, objects, place, street
 from demo.load import Load
 from demo.objects import Objects
 from demo.place import Place
@@ -24,13 +25,7 @@ from modelway.cli.objects import Model
 
 NAME = "aborted"
 ROUTE_GOAL_SECONDS, EFFECT_GOAL_SECONDS = 2.0, 5.0
-_ROLLOUT = {
-    "strategy": "Canary",
-    "steps": [{"weight": 50, "approval": "Required"}],
-    "settle": "1s",
-    "drain": "2s",
-    "bake": "0s",
-}
+_ROLLOUT = {"strategy": "Canary", "steps": [{"weight": 50, "approval": "Required"}], "bake": "0s"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,19 +88,18 @@ def main() -> int:
     place.furnish(where, known)
     place.clear(where)
     load = Load(where.target(NAME), known, per_second=found.rate)
-    aborts = asyncio.run(_measured(where, load, found.aborts))
-    where.kubectl.run("delete", "namespace", where.namespace, "--wait=false")
-    return _report(aborts, load)
+    with removed(where):
+        return _report(asyncio.run(_measured(where, load, found.aborts)), load)
 
 
 async def _measured(where: Place, load: Load, count: int) -> list[Abort]:
     seen = Objects(where.kubectl, where.namespace)
-    seen.apply(_model(where, "1"))
+    seen.apply(street.model(where, NAME, "1", _ROLLOUT))
     await seen.until(NAME, "version 1 serves", functools.partial(objects.serves, "1"))
     aborts = []
     with Routes().watching(where) as routes:
         async with load.running():
-            seen.apply(_model(where, "2"))
+            seen.apply(street.model(where, NAME, "2", _ROLLOUT))
             for number in range(count):
                 await seen.until(NAME, "it holds", functools.partial(objects.holds_step, 0))
                 aborts.append(await _abort(where, load, routes))
@@ -116,7 +110,8 @@ async def _measured(where: Place, load: Load, count: int) -> list[Abort]:
 
 
 async def _abort(where: Place, load: Load, routes: Routes) -> Abort:
-    access = Access(kubeconfig=where.kubectl.kubeconfig, context=where.kubectl.context, namespace=where.namespace)
+    kubectl = where.kubectl
+    access = Access(kubeconfig=kubectl.kubeconfig or None, context=kubectl.context or None, namespace=where.namespace)
     client = Client(access)
     rollout = Model.parse(client.get(NAME)).rollout
     assert rollout is not None
@@ -128,19 +123,8 @@ async def _abort(where: Place, load: Load, routes: Routes) -> Abort:
     return Abort(route=route, effect=last - began)
 
 
-def _model(where: Place, version: str) -> dict[str, Any]:
-    return manifests.model(
-        where.namespace,
-        manifests.source(version, where.storage.bucket),
-        name=NAME,
-        replicas=2,
-        rollout=_ROLLOUT,
-        traffic=manifests.traffic(where.gateway, manifests.host(where.namespace, NAME)),
-    )
-
-
 def _is_over(model: Model) -> bool:
-    return model.is_observed and model.status.phase == "RolledBack" and objects.is_alone(model, "1")
+    return street.is_rolled_back(model) and objects.is_alone(model, "1")
 
 
 def _report(aborts: list[Abort], load: Load) -> int:
