@@ -25,6 +25,16 @@ Bound = Annotated[
 LATENCIES: Final = {"LatencyP50": 0.5, "LatencyP95": 0.95, "LatencyP99": 0.99}
 """The latency metrics, and the quantile that each is about."""
 
+PLACEHOLDERS: Final = ("candidate", "stable", "namespace", "name", "model", "window")
+"""What a question can bind."""
+
+_BRACES = "[}]?([{][}])*[{]?"
+"""Braces of a query: never two of a kind side by side."""
+_BOUND = matching(
+    rf"^{_BRACES}(([^{{}}]|[{{][{{]\s*({'|'.join(PLACEHOLDERS)})\s*[}}][}}]){_BRACES})*$",
+    f"write placeholders as {{{{candidate}}}}; there are {', '.join(PLACEHOLDERS)}",
+)
+
 _SOURCES = ("builtin", "prometheus", "web", "alertmanager")
 _BOUNDS = ("min", "max", "maxIncreasePercent", "maxDecreasePercent")
 
@@ -34,7 +44,7 @@ class PrometheusQuery(Struct):
 
     address: Address
     """Where Prometheus answers, such as `http://prometheus.monitoring.svc:9090`."""
-    query: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    query: Annotated[str, StringConstraints(min_length=1, max_length=4096), _BOUND]
     """PromQL that gives one number. `{{candidate}}` and `{{stable}}` stand for the hashes of the revisions,
     `{{namespace}}`, `{{name}}` and `{{model}}` for those names, `{{window}}` for the seconds since the step's traffic
     has settled, such as `300s`."""
@@ -46,7 +56,11 @@ class WebCall(Struct):
     url: Annotated[
         str,
         StringConstraints(min_length=1, max_length=1024),
-        matching("^https?://[^@ ]+$", "write a URL such as http://judge.ml.svc/verdict: http or https, without a user"),
+        matching(
+            "^https?://[^@ {}]+$",
+            "write a URL such as http://judge.ml.svc/verdict: http or https, without a user, and without placeholders: "
+            "the body of the call names both revisions",
+        ),
     ]
     """Where to ask. It is asked with POST and JSON: namespace, name, model, revisions, rollout, step and window."""
     field: Annotated[str, StringConstraints(min_length=1, max_length=253)] = "value"
@@ -60,7 +74,8 @@ class AlertmanagerAlert(Struct):
     address: Address
     """Where Alertmanager answers, such as `http://alertmanager.monitoring.svc:9093`."""
     matchers: Annotated[
-        tuple[Annotated[str, StringConstraints(min_length=1, max_length=512)], ...], Field(min_length=1, max_length=16)
+        tuple[Annotated[str, StringConstraints(min_length=1, max_length=512), _BOUND], ...],
+        Field(min_length=1, max_length=16),
     ]
     """Which alerts, as Alertmanager writes matchers: `alertname="ModelErrors"`. The placeholders of a Prometheus
     query work here, too."""
@@ -134,6 +149,12 @@ class Metric(Struct):
             holds=lambda metric: (
                 metric.builtin != "Throughput" or (metric.max is None and metric.max_increase_percent is None)
             ),
+        ),
+        Rule(
+            cel="!has(self.builtin) || self.builtin != 'CandidateFailures' || !has(self.maxIncreasePercent)",
+            message="CandidateFailures are of requests that stable answers: it has no such share to compare with, so "
+            "write max",
+            holds=lambda metric: metric.builtin != "CandidateFailures" or metric.max_increase_percent is None,
         ),
         Rule(
             cel="!has(self.builtin) || !has(self.max) || self.max >= 0.0 && (self.builtin.startsWith('Latency') || "

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from modelway.analysis.inquiry import Inquiry
+from modelway.api.analysis import PLACEHOLDERS
 from modelway.providers.failures import NoAnswer
 
-NAMES = ("candidate", "stable", "namespace", "name", "model")
 WINDOW = "window"
 
-_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_PLACEHOLDER = re.compile(rf"\{{\{{\s*({'|'.join(PLACEHOLDERS)})\s*\}}\}}")
 _SAFE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._]{0,251}[A-Za-z0-9])?")
 """Hashes and DNS names: what ends no string of a query and opens no other."""
 
@@ -27,10 +27,7 @@ class Bindings:
 
     def fill(self, text: str) -> str:
         """The text with a value in place of each placeholder. Raises NoAnswer where one has none."""
-        filled = _PLACEHOLDER.sub(self._value, text)
-        if "{{" in filled or "}}" in filled:
-            raise NoAnswer("A placeholder is not closed: write it as {{candidate}}")
-        return filled
+        return _PLACEHOLDER.sub(self._value, text)
 
     def is_too_early_for(self, text: str) -> bool:
         """Whether the text asks about a window that is too short yet."""
@@ -38,9 +35,6 @@ class Bindings:
 
     def _value(self, found: re.Match[str]) -> str:
         name = found[1]
-        if name not in (*NAMES, WINDOW):
-            known = ", ".join((*NAMES, WINDOW))
-            raise NoAnswer(f"There is no placeholder {{{{{name[:63]}}}}}: write one of {known}")
         value = self.values.get(name, "")
         if not _SAFE.fullmatch(value):
             raise NoAnswer(f"Nothing that a query may hold stands for {{{{{name}}}}} now")
@@ -51,7 +45,7 @@ def bound(inquiry: Inquiry, now: datetime) -> Bindings:
     """The values now. The window reaches back to when the step's traffic had settled, and is an interval at least."""
     settled = _since(inquiry)
     elapsed = now - settled if settled else timedelta()
-    values = {name: inquiry.bindings.get(name, "") for name in NAMES}
+    values = {name: inquiry.bindings.get(name, "") for name in PLACEHOLDERS}
     if settled:
         values[WINDOW] = f"{int(max(elapsed, inquiry.interval).total_seconds())}s"
     return Bindings(values=values, is_early=settled is not None and elapsed < inquiry.interval)
