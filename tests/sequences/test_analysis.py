@@ -7,6 +7,8 @@ import pytest
 
 from modelway import kinds, names
 from modelway.analysis.figures import Answer
+from modelway.cli import view
+from modelway.cli.objects import Model
 from simulation import models
 from simulation.stories import compare, installed, reach, rest, serves_alone, upgrade
 from simulation.world import World
@@ -139,10 +141,22 @@ def test_an_alert_is_a_veto_at_once() -> None:
     upgrade(world, "v2")
     reach(world, 0, "Holding")
     world.run_for(600)
-    world.providers["alert"] = lambda name: Answer(metric=name, verdict="Fail")
+    assert told(world) == ["alert: no alert is firing"]
+    world.providers["alert"] = lambda name: Answer(metric=name, verdict="Fail", note="Bad, Worse and 2 more")
     world.run_for(31)
     assert world.weights() == {"v1": 100}
     assert world.rollout()["reason"] == "AnalysisFailed"
+    assert told(world) == ["alert: firing: Bad, Worse and 2 more"]
+    assert "firing: Bad, Worse and 2 more" in world.rollout()["message"]
+    assert "firing: Bad, Worse and 2 more" in world.condition("AnalysisPassing")["message"]
+
+    page = view.page(Model.parse(world.model()), world.clock())
+    assert "✘ Fail  alert: firing: Bad, Worse and 2 more" in page
+
+
+def told(world: World) -> list[str]:
+    """What the status says of each metric."""
+    return [metric["message"] for metric in world.rollout()["analysis"]["metrics"]]
 
 
 def test_60_requests_that_are_not_divided_by_the_weights_prove_nothing() -> None:

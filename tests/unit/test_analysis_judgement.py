@@ -34,6 +34,9 @@ LOST = Metric(name="lost", builtin="CandidateFailures", max=0.02)
 BUILTIN = (ERRORS, MORE_ERRORS, SLOW, SLOWER, SLOWER_HALF, FLOW, LEAST_FLOW, ANSWERS, LOST)
 AUC = Metric.model_validate({"name": "auc", "prometheus": PROMETHEUS, "min": 0.9})
 JUDGE = Metric.model_validate({"name": "judge", "web": {"url": "http://judge/verdict"}})
+ALERTS = Metric.model_validate(
+    {"name": "alerts", "alertmanager": {"address": "http://alerts", "matchers": ['severity="page"']}}
+)
 
 
 def _name(metric: Metric) -> str:
@@ -286,6 +289,18 @@ def test_answers_of_providers_amount_to_a_verdict(metric: Metric, known: Tally |
             NO_HARM,
             "judge: the verdict of the service is Fail",
         ),
+        (
+            ALERTS,
+            Window(tallies={"alerts": Tally(answers=1, failures=1, verdict="Fail", note="Bad and 2 more", at=NOW)}),
+            NO_HARM,
+            "alerts: firing: Bad and 2 more",
+        ),
+        (
+            ALERTS,
+            Window(tallies={"alerts": Tally(answers=1, verdict="Pass", at=NOW)}),
+            NO_HARM,
+            "alerts: no alert is firing",
+        ),
     ],
 )
 def test_a_message_says_what_is_known(metric: Metric, seen: Window, analysis: Analysis, message: str) -> None:
@@ -355,7 +370,7 @@ def windows(draw: st.DrawFn) -> Window:
     return Window(
         candidate=draw(every),
         stable=draw(every),
-        seconds=draw(st.floats(0, 1e6)),
+        seconds=draw(st.just(0.0) | st.floats(1e-6, 1e6)),
         weight=draw(st.sampled_from([0, 1, 5, 50, 99, 100, 33.3])),
         pairs=draw(pairs),
         has_baseline=draw(st.booleans()),
@@ -386,9 +401,10 @@ def test_a_dry_run_is_judged_and_does_not_count() -> None:
 
 
 def test_what_cannot_be_compared_has_no_data() -> None:
-    relative = Metric(name="lost", builtin="CandidateFailures", max_increase_percent=10)
-    verdict = judged(relative, window(sums(1), pairs=Pairs(pairs=1000)))
-    assert (verdict.verdict, verdict.message) == (Verdict.NO_DATA, "lost: stable has nothing to compare with")
+    relative = Metric(name="answered", builtin="Throughput", max_decrease_percent=10)
+    alone = Window(candidate=sums(1000), stable=sums(1000), seconds=300.0, weight=100)
+    verdict = judged(relative, alone)
+    assert (verdict.verdict, verdict.message) == (Verdict.NO_DATA, "answered: stable has nothing to compare with")
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,10 @@ def test_a_window_is_kept_in_plain_words() -> None:
         candidate=Sums(requests=3, errors=1, latency={200: 2}),
         seconds=30.0,
         weight=5,
-        tallies={"auc": Tally(answers=1, value=0.0, at=NOW)},
+        tallies={
+            "auc": Tally(answers=1, value=0.0, at=NOW),
+            "alerts": Tally(answers=1, failures=1, verdict="Fail", note="Bad", at=NOW),
+        },
     )
     assert window.to_json() == {
         "candidate": {"requests": 3, "errors": 1, "latency": {"200": 2}},
@@ -90,7 +93,16 @@ def test_a_window_is_kept_in_plain_words() -> None:
             "candidateFailures": 0,
         },
         "hasBaseline": True,
-        "tallies": {"auc": {"answers": 1, "failures": 0, "value": 0.0, "at": "2026-11-25T12:00:00+00:00"}},
+        "tallies": {
+            "auc": {"answers": 1, "failures": 0, "value": 0.0, "at": "2026-11-25T12:00:00+00:00"},
+            "alerts": {
+                "answers": 1,
+                "failures": 1,
+                "verdict": "Fail",
+                "note": "Bad",
+                "at": "2026-11-25T12:00:00+00:00",
+            },
+        },
     }
 
 

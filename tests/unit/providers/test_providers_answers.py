@@ -348,6 +348,8 @@ ALERTS: list[Any] = [
     pytest.param([alert("ModelErrors")], "Fail", "ModelErrors", id="one"),
     pytest.param([alert("B"), alert("A"), alert("A")], "Fail", "A, B", id="named once"),
     pytest.param([alert(name) for name in "ABCDE"], "Fail", "A, B, C and 2 more", id="many"),
+    pytest.param([alert("a" * 500)], "Fail", "a" * 200, id="long"),
+    pytest.param([alert("A\ntoken=s3cr3t-of-me")], "Fail", "A token=[redacted]", id="with a credential"),
     pytest.param([alert(None)], "Fail", "an alert without a name", id="nameless"),
     pytest.param([{}], "Fail", "an alert without a name", id="empty"),
 ]

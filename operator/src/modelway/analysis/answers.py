@@ -45,6 +45,8 @@ def _verdict(metric: Metric, known: Tally) -> tuple[Verdict, str]:
 
 def _answer(metric: Metric, known: Tally) -> str:
     """The last answer, with the limit that it is or is not within."""
+    if known.verdict and metric.alertmanager:
+        return f"firing: {known.note or 'an alert'}" if known.verdict == "Fail" else "no alert is firing"
     if known.verdict:
         return f"the verdict of the service is {known.verdict}"
     if known.value is None:

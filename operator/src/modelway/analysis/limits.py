@@ -78,10 +78,8 @@ def _disagreement(limit: Limit, window: Window, level: float) -> Finding | None:
     return findings.excess(own, baseline, limit.value, level, noun="pairs of answers")
 
 
-def _failures(limit: Limit, window: Window, level: float) -> Finding | None:
+def _failures(limit: Limit, window: Window, level: float) -> Finding:
     pairs = window.pairs
-    if limit.is_relative:
-        return None
     own = Share(pairs.candidate_failures, pairs.pairs + pairs.candidate_failures)
     return findings.share(own, limit.value, level, noun="mirrored requests")
 

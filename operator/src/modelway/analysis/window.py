@@ -30,6 +30,8 @@ class Tally:
     """The last number; None where the last answer had none."""
     verdict: str = ""
     """The last verdict, where the provider gave one itself."""
+    note: str = ""
+    """What the provider said of it: the names of the alerts that fire, short and without credentials."""
     problem: str = ""
     """Why the last question has no answer; empty where it has."""
     at: datetime | None = None
@@ -99,12 +101,13 @@ def tally(previous: Tally | None, answer: Answer, metric: Metric, *, at: datetim
         return replace(before, problem=problem, at=at)
     value = answer.value if answer.value is not None and math.isfinite(answer.value) else None
     if value is None and not answer.verdict:
-        return replace(before, value=None, verdict="", problem="", at=at)
+        return replace(before, value=None, verdict="", note="", problem="", at=at)
     return Tally(
         answers=before.answers + 1,
         failures=before.failures + 1 if _is_failure(answer.verdict, value, metric) else 0,
         value=value,
         verdict=answer.verdict,
+        note=answer.note,
         at=at,
     )
 
