@@ -3,6 +3,8 @@
 from typing import Any
 
 from modelway import kinds, names
+from modelway.cli import view
+from modelway.cli.objects import Model
 from modelway.kinds import Manifest
 from simulation import models, rules
 from simulation.rules import Request
@@ -58,11 +60,28 @@ def test_12_a_comparator_gets_copies_once_it_is_ready_and_goes_with_the_rollout(
     world.run_until(lambda: bool(mirrors(world)), within=60)
     assert mirrors(world) == {names.comparator("fraud", 2): 20}
     assert world.weights() == {"v1": 90, "v2": 10}
+    world.run_for(2)
+    shares = {share["revision"]: share.get("mirrorPercent") for share in world.status()["traffic"]}
+    assert shares == {world.revision_of("v1"): None, world.revision_of("v2"): 20}
+    assert "(and copies of 20 %)" in view.page(Model.parse(world.model()), world.clock())
     world.run_to_phase("Healthy", within=3600)
+    assert all("mirrorPercent" not in share for share in world.status()["traffic"])
     assert (comparators(world), mirrors(world)) == ([], {})
     world.run_for(60)
     assert rest(world, 3600) == 0
     serves_alone(world, "v2")
+
+
+def test_copies_are_shown_of_a_candidate_that_has_no_weight() -> None:
+    steps = compared() | {"steps": [{"weight": 0, "hold": "5m"}]}
+    world = serving(steps, *MIRRORING)
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.run_for(60)
+    shares = {share["revision"]: share for share in world.status()["traffic"]}
+    assert shares[world.revision_of("v1")]["desiredWeight"] == 100
+    candidate = shares[world.revision_of("v2")]
+    assert (candidate["desiredWeight"], candidate["mirrorPercent"]) == (0, 20)
 
 
 def test_a_version_that_flips_answers_is_taken_back_with_examples_of_the_evidence() -> None:

@@ -305,6 +305,7 @@ def _route(manifest: Manifest | None) -> Route | None:
         is_programmed=False,
         others=_led_to(rule for rule in rules if rule is not shared),
         matched=_led_to(rule for rule in rules if _asks_for_headers(rule)),
+        mirrors=_mirrors(shared),
     )
     parents = [_parent(manifest, reference) for reference in manifest["spec"].get("parentRefs", ())]
     troubled = next((parent for parent in parents if parent[1]), None)
@@ -321,6 +322,11 @@ def _shared(rules: Sequence[Manifest]) -> Manifest:
 def _asks_for_headers(rule: Manifest) -> bool:
     is_special = places.kind(rule) in (places.CANDIDATE, places.CANDIDATE_CALLS)
     return is_special and not places.is_resting(rule)
+
+
+def _mirrors(rule: Manifest) -> dict[str, int]:
+    copies = (item.get("requestMirror") or {} for item in rule.get("filters") or ())
+    return {copy["backendRef"]["name"]: copy.get("percent", 100) for copy in copies if copy.get("backendRef")}
 
 
 def _led_to(rules: Iterable[Manifest]) -> frozenset[str]:

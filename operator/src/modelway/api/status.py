@@ -148,6 +148,8 @@ class TrafficShare(Part):
     """Percent that it should get."""
     programmed_weight: Count | None = None
     """Percent that the gateway has confirmed."""
+    mirror_percent: Count | None = None
+    """Percent of all requests of which it answers a copy, for comparison; no caller waits for that."""
     match: Short | None = None
     """`candidateMatches` where requests that match go to it whatever the weights."""
     last_programmed_time: Time | None = None

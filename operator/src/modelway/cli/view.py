@@ -174,7 +174,11 @@ def _lag(share: TrafficShare | None) -> str:
 
 
 def _matching(share: TrafficShare | None) -> str:
-    return "  (and what candidateMatches names)" if share is not None and share.match else ""
+    """What it gets besides its weight."""
+    if share is None:
+        return ""
+    mirrored = f"  (and copies of {share.mirror_percent} %)" if share.mirror_percent else ""
+    return mirrored + ("  (and what candidateMatches names)" if share.match else "")
 
 
 def _role(model: Model, revision: Revision) -> str:

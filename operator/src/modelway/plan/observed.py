@@ -222,6 +222,8 @@ class Route:
     """Revisions that its other rules lead to."""
     matched: frozenset[str] = frozenset()
     """Those of them that get the requests with certain headers."""
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+    """Percent of the requests of which a Service gets copies, by its name."""
     trouble: str = ""
     message: str = ""
 

@@ -165,10 +165,11 @@ def traffic(view: View) -> Iterable[Manifest]:
     """The shares as they are: from the live route, or from what the model's own Service selects."""
     since = {item["revision"]: item for item in view.observed.status.get("traffic", ())}
     route = view.observed.route if view.has_gateway else None
-    matched = route.matched if route else ()
-    for name, weight in (dict.fromkeys(sorted(matched), 0) | dict(_shares(view))).items():
+    matched, mirrored = route.matched if route else frozenset(), _mirrored(view)
+    for name, weight in (dict.fromkeys(sorted({*matched, *mirrored}), 0) | dict(_shares(view))).items():
         share: Manifest = {"revision": name, "desiredWeight": weight}
         share |= {"match": "candidateMatches"} if name in matched else {}
+        share |= {"mirrorPercent": mirrored[name]} if name in mirrored else {}
         if view.has_gateway and not (route and route.is_programmed):
             yield share
             continue
@@ -176,6 +177,15 @@ def traffic(view: View) -> Iterable[Manifest]:
         is_old = old.get("programmedWeight") == weight and "lastProgrammedTime" in old
         moment = old["lastProgrammedTime"] if is_old else timestamp(view.observed.now)
         yield share | {"programmedWeight": weight, "lastProgrammedTime": moment}
+
+
+def _mirrored(view: View) -> Mapping[str, int]:
+    """Percent of the requests of which the candidate answers copies, which the comparator of its rollout gets."""
+    route, rollout = view.observed.route if view.has_gateway else None, view.rollout
+    if route is None or rollout is None:
+        return {}
+    percent = route.mirrors.get(names.comparator(view.observed.owner.name, rollout.id), 0)
+    return {rollout.revision: percent} if percent else {}
 
 
 def _shares(view: View) -> Mapping[str, int]:
