@@ -176,3 +176,103 @@ def test_waiting_ends_with_its_own_rollout_and_not_with_the_next_one(verb: Verb,
     verdict = outcomes.judge(_command(verb), model)
     assert (verdict.is_done, verdict.is_good) == (True, good)
     assert f"rollout 3 ended: {outcome}" in verdict.message
+
+
+OTHER = {"id": "0ddba11", "verb": "abort", "by": "bob (claimed)", "result": "Accepted", "message": "Traffic goes back"}
+REFUSED = {"id": "0ddba11", "verb": "promote", "by": "bob (claimed)", "result": "Rejected", "message": "RollingBack"}
+SUPERSEDED = {"outcome": "Superseded", "reason": "Superseded", "finishedAt": "2026-11-21T09:30:00Z"}
+BACK = ACTIVE | {"stepState": "RollingBack"}
+NEXT = ACTIVE | {"id": 4}
+
+
+def _after(verb: Verb, rollout: dict[str, Any], *, annotation: str = "", seen: bool = True, **more: Any) -> Any:
+    """A command and the model as it is once something else has happened."""
+    command = _command(verb)
+    raw = {"rawAbort" if verb is Verb.ABORT else "raw": command.value} if seen else {}
+    last = rollout.get("lastCommand", {}) | raw
+    model = _model(rollout | {"lastCommand": last}, history=more.pop("history", ()))
+    written = {command.annotation: annotation or command.value}
+    metadata = model.manifest["metadata"] | {"annotations": written} | more
+    return command, Model.parse(model.manifest | {"metadata": metadata})
+
+
+BY_OTHERS: list[Any] = [
+    pytest.param(Verb.PROMOTE, BACK | {"lastCommand": OTHER}, {}, "abort by bob (claimed)", id="promote, abort"),
+    pytest.param(Verb.PROMOTE_FULL, BACK | {"lastCommand": OTHER}, {}, "abort by bob (claimed)", id="full, abort"),
+    pytest.param(Verb.PAUSE, BACK | {"lastCommand": OTHER}, {}, "abort by bob (claimed)", id="pause, abort"),
+    pytest.param(
+        Verb.RESUME, BACK | {"paused": True, "lastCommand": OTHER}, {}, "abort by bob (claimed)", id="resume, abort"
+    ),
+    pytest.param(Verb.RETRY, FAILED | {"lastCommand": OTHER}, {}, "abort by bob (claimed)", id="retry, another"),
+    pytest.param(Verb.UNDO, PROMOTED | {"lastCommand": OTHER}, {}, "abort by bob (claimed)", id="undo, another"),
+    pytest.param(Verb.REFRESH, PROMOTED | {"lastCommand": OTHER}, {}, "abort by bob (claimed)", id="refresh, another"),
+    *(
+        pytest.param(verb, rollout, {"annotation": "pause", "seen": False}, "written over it", id=f"{verb} overwritten")
+        for verb, rollout in [
+            *((verb, ACTIVE) for verb in (Verb.PROMOTE, Verb.PROMOTE_FULL, Verb.ABORT, Verb.PAUSE)),
+            (Verb.RESUME, ACTIVE | {"paused": True}),
+            *((verb, FAILED) for verb in (Verb.RETRY, Verb.UNDO, Verb.REFRESH)),
+        ]
+    ),
+    pytest.param(
+        Verb.PROMOTE,
+        ACTIVE | {"lastCommand": OTHER | {"verb": "pause", "raw": "pause"}},
+        {"annotation": "pause", "seen": False},
+        "pause by bob (claimed)",
+        id="promote, a pause that was answered",
+    ),
+    *(
+        pytest.param(verb, ACTIVE | SUPERSEDED | _SEEN, {}, "ended: Superseded", id=f"{verb}, a new version")
+        for verb in (Verb.PROMOTE, Verb.PROMOTE_FULL, Verb.ABORT, Verb.PAUSE, Verb.RESUME)
+    ),
+    *(
+        pytest.param(
+            verb,
+            ACTIVE | {"id": 5, "source": "Spec"} | _SEEN,
+            {"history": [{"id": 4, **SUPERSEDED}]},
+            "rollout 4 ended: Superseded",
+            id=f"{verb} had begun, a new version",
+        )
+        for verb in (Verb.RETRY, Verb.UNDO, Verb.REFRESH)
+    ),
+    *(
+        pytest.param(verb, ACTIVE, {"deletionTimestamp": "2026-11-21T10:00:00Z"}, "deleted", id=f"{verb}, deleted")
+        for verb in Verb
+    ),
+    *(pytest.param(verb, ACTIVE, {"uid": "u-2"}, "another object", id=f"{verb}, created again") for verb in Verb),
+]
+
+
+@pytest.mark.parametrize(("verb", "rollout", "more", "message"), BY_OTHERS)
+def test_waiting_ends_where_something_else_took_the_place_of_the_command(
+    verb: Verb, rollout: dict[str, Any], more: dict[str, Any], message: str
+) -> None:
+    verdict = outcomes.judge(*_after(verb, rollout, **more))
+    assert (verdict.is_done, verdict.is_good, verdict.is_overtaken) == (True, False, True)
+    assert message in verdict.message
+
+
+def test_a_step_that_is_over_was_approved_whoever_commanded_meanwhile() -> None:
+    approved = ACTIVE | {"stepIndex": 2, "lastCommand": OTHER | {"verb": "promote", "raw": "promote"}}
+    verdict = outcomes.judge(*_after(Verb.PROMOTE, approved, annotation="promote", seen=False))
+    assert (verdict.is_done, verdict.is_good) == (True, True)
+
+
+ON_ITS_WAY: list[Any] = [
+    pytest.param(Verb.ABORT, BACK | {"reason": "UserAbort", "lastCommand": REFUSED}, id="abort, a promote refused"),
+    pytest.param(Verb.UNDO, BACK | {"reason": "UserUndo", "lastCommand": REFUSED}, id="undo, a promote refused"),
+    pytest.param(Verb.UNDO, NEXT | {"source": "Undo", "lastCommand": OTHER}, id="undo, then a promote of it"),
+    pytest.param(Verb.RETRY, NEXT | {"source": "Retry", "lastCommand": OTHER}, id="retry, then a promote of it"),
+    pytest.param(Verb.REFRESH, NEXT | _REFRESH | {"lastCommand": OTHER}, id="refresh, then a promote of it"),
+]
+
+
+@pytest.mark.parametrize(("verb", "rollout"), ON_ITS_WAY)
+def test_waiting_goes_on_where_another_command_changes_nothing(verb: Verb, rollout: dict[str, Any]) -> None:
+    assert not outcomes.judge(*_after(verb, rollout)).is_done
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_an_annotation_that_is_gone_is_no_other_command(verb: Verb) -> None:
+    rollout = ACTIVE | {"paused": verb is Verb.RESUME}
+    assert outcomes.judge(_command(verb), _model(rollout)).message == "waiting for the operator to see the command"

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
+from modelway import names
 from modelway.cli import arguments
 from modelway.cli.exits import Exit
 from modelway.cli.program import run
 
-FRAUD = {
+FRAUD: dict[str, Any] = {
     "metadata": {"name": "fraud", "namespace": "payments", "uid": "u-1", "generation": 1},
     "spec": {"model": {"uri": "s3://models/fraud", "format": "onnx"}},
     "status": {
@@ -157,6 +158,25 @@ def test_waiting_outlives_an_api_server_that_restarts(
     assert "answered 503: starting; asks again" in shown.out
     assert "there is no ModelDeployment fraud" in shown.err
     assert len(server.patches) == 1
+
+
+def test_waiting_ends_at_once_where_another_command_is_written_over_it(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last = {
+        "raw": "pause",
+        "id": "other",
+        "verb": "pause",
+        "by": "bob (claimed)",
+        "result": "Accepted",
+        "message": "It stays",
+    }
+    other = {"metadata": FRAUD["metadata"] | {"annotations": {names.COMMAND_ANNOTATION: "pause"}}}
+    rollout = FRAUD["status"]["rollout"] | {"lastCommand": last}
+    server.answers += [(200, FRAUD), (200, FRAUD | other | {"status": FRAUD["status"] | {"rollout": rollout}})]
+    path = kubeconfig(tmp_path, server.url)
+    assert run("modelway", ["promote", "fraud", "--wait", "--kubeconfig", path]) == Exit.OVERTAKEN
+    assert "fraud: another command followed: pause by bob (claimed): It stays\n" in capsys.readouterr().out
 
 
 def test_nobody_who_reads_is_no_error_with_a_traceback(server: Server, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ exit codes:
   2  wrong usage
   3  the cluster cannot be reached
   4  --timeout is over; the command stays in force
+  5  another command or a new version took its place (with --wait)
 """
 
 MOST_PARALLEL = 100

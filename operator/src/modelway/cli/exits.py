@@ -11,6 +11,7 @@ class Exit(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     TIMEOUT = 4
+    OVERTAKEN = 5
     INTERRUPTED = 130
     NOBODY_READS = 141
 

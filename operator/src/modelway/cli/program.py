@@ -154,12 +154,17 @@ def _command(client: Client, found: Arguments) -> int:
 
 def _follow(client: Client, command: Command, name: str, timeout: timedelta) -> int:
     """Wait for the command's effect and show each change on the way."""
-    shown = ""
+    shown, is_sure = "", False
     for _ in _looks(timeout):
         verdict = _judged(client, command, name)
-        if verdict.message != shown:
+        if verdict.message != shown and (is_sure or not verdict.is_overtaken):
             print(f"{name}: {verdict.message}", flush=True)
             shown = verdict.message
+        if verdict.is_overtaken:
+            if is_sure:
+                return Exit.OVERTAKEN
+            is_sure = True  # The operator may have read it just before, and not yet said so.
+            continue
         if verdict.is_done:
             return Exit.DONE if verdict.is_good else Exit.REFUSED
     raise Failure(
