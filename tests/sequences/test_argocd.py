@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from modelway import names
+from modelway import kinds, names
 from modelway.kinds import Manifest
 from modelway.observe import observe
 from modelway.plan import commands
@@ -12,8 +12,69 @@ from modelway.plan.observed import Features, Observed
 from simulation import beginnings as b
 from simulation import judges, models
 from simulation.beginnings import Beginning, world_of
-from simulation.stories import serves_alone
+from simulation.stories import TWO_STEPS, installed, reach, renew, serves_alone, upgrade
 from simulation.world import World
+
+
+def outdated() -> World:
+    """The runtime has changed since stable was rendered."""
+    world = installed(TWO_STEPS)
+    renew(world)
+    world.run_for(60)
+    return world
+
+
+def outdated_and_suspended() -> World:
+    world = outdated()
+    world.edit(replicas=0)
+    world.run_for(60)
+    return world
+
+
+def outdated_and_paused() -> World:
+    world = outdated()
+    world.edit(rollout=TWO_STEPS | {"paused": True})
+    world.run_for(60)
+    return world
+
+
+def refreshing() -> World:
+    world = outdated()
+    world.command("refresh")
+    reach(world, 0, "Holding")
+    return world
+
+
+def upgraded() -> World:
+    """A second revision serves, and the first is kept."""
+    world = installed(TWO_STEPS)
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy")
+    return world
+
+
+def upgraded_long_ago() -> World:
+    """The revision before is not kept any more."""
+    world = upgraded()
+    world.run_for(120)
+    world.store.remove(kinds.CONTROLLER_REVISION, revision(world, world.revision_of("v1")))
+    world.run_for(60)
+    return world
+
+
+def revision(world: World, name: str) -> Manifest:
+    found = world.store.find(kinds.CONTROLLER_REVISION, models.NAMESPACE, name)
+    assert found is not None
+    return found
+
+
+def previewed() -> World:
+    """A BlueGreen candidate waits for the switch."""
+    world = installed(models.blue_green({"approval": "Required"}))
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    return world
+
 
 AVAILABLE: list[tuple[Beginning, str]] = [
     (b.pending, ""),
@@ -26,7 +87,14 @@ AVAILABLE: list[tuple[Beginning, str]] = [
     (b.rolling_back, ""),
     (b.aborted, "retry"),
     (b.refused, "retry"),
-    (b.undone, "retry"),
+    (b.undone, "retry undo"),
+    (outdated, "refresh"),
+    (outdated_and_suspended, ""),
+    (outdated_and_paused, ""),
+    (refreshing, "abort pause promote promote-full"),
+    (upgraded, "undo"),
+    (upgraded_long_ago, ""),
+    (previewed, "abort pause promote promote-full"),
     (b.overdue, "retry"),
     (b.tried_again, "abort pause promote promote-full"),
     (b.first_is_refused, "pause retry"),
@@ -98,9 +166,10 @@ def do(world: World, action: str) -> None:
     world.command(action, value=judges.act(world.model(), action)["metadata"]["annotations"][annotation])
 
 
+@pytest.mark.parametrize("beginning", [b.waiting_for_approval, previewed])
 @pytest.mark.parametrize("action", ["promote", "promote-full"])
-def test_a_step_that_waits_is_approved(action: str) -> None:
-    world = b.waiting_for_approval()
+def test_a_step_that_waits_is_approved(action: str, beginning: Beginning) -> None:
+    world = beginning()
     do(world, action)
     world.run_to_phase("Healthy")
     serves_alone(world, "v2")
@@ -122,5 +191,25 @@ def test_a_rollout_is_paused_and_resumed() -> None:
     world.run_for(600)
     assert world.condition("Paused")["reason"] == "UserPause"
     do(world, "resume")
+    world.run_to_phase("Healthy")
+    serves_alone(world, "v2")
+
+
+def test_a_runtime_that_changed_is_taken_over() -> None:
+    world = outdated()
+    do(world, "refresh")
+    world.run_until(lambda: world.rollout()["id"] == 2, within=10)
+    assert world.rollout()["source"] == "Refresh"
+    world.run_to_phase("Healthy")
+    world.run_for(60)
+    assert world.status()["runtime"]["outdated"] is False
+
+
+def test_a_version_is_undone_and_the_undo_too() -> None:
+    world = upgraded()
+    do(world, "undo")
+    world.run_to_phase("RolledBack")
+    serves_alone(world, "v1")
+    do(world, "undo")
     world.run_to_phase("Healthy")
     serves_alone(world, "v2")
