@@ -5,7 +5,6 @@ that a quantile is known to within 5 % whatever its size, and counts of many pod
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -42,7 +41,10 @@ class Sums:
         return Sums(
             requests=self.requests + other.requests,
             errors=self.errors + other.errors,
-            latency=dict(Counter(self.latency) + Counter(other.latency)),
+            latency={
+                bucket: self.latency.get(bucket, 0) + other.latency.get(bucket, 0)
+                for bucket in self.latency.keys() | other.latency.keys()
+            },
         )
 
     def since(self, earlier: "Sums") -> "Sums":
@@ -50,7 +52,11 @@ class Sums:
         return Sums(
             requests=max(0, self.requests - earlier.requests),
             errors=max(0, self.errors - earlier.errors),
-            latency=dict(Counter(self.latency) - Counter(earlier.latency)),
+            latency={
+                bucket: count - earlier.latency.get(bucket, 0)
+                for bucket, count in self.latency.items()
+                if count > earlier.latency.get(bucket, 0)
+            },
         )
 
 

@@ -8,6 +8,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from modelway.analysis import figures, phrases, quantiles, searches, sequences
 from modelway.analysis.quantiles import Durations
@@ -215,7 +216,7 @@ def throughput(answered: int, limit: float, level: float, *, weight: float, seco
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Test:
     """Evidence on a share that is known for any number of events."""
 
@@ -230,7 +231,7 @@ class _Test:
     is_least: bool = False
     """Whether a share below the limit is harm, not one above it."""
 
-    @property
+    @cached_property
     def is_harm(self) -> bool:
         return self.harm(self.of.events) >= self.proof
 

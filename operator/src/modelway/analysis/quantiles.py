@@ -23,7 +23,9 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
+from operator import neg
 
 from modelway.analysis import figures, sequences
 from modelway.analysis.sequences import Evidence, Interval
@@ -41,6 +43,8 @@ class Durations:
     """Those that are not empty."""
     longer: tuple[int, ...]
     """How many lie in the bucket at each place or in a longer one; one place more, for none."""
+    place: int
+    """Place of the bucket in which the observed quantile lies."""
     more: Evidence
     """Evidence that the quantile is above a bound, by the number that is longer."""
     less: Evidence
@@ -62,14 +66,16 @@ class Durations:
 
 def durations(latency: Mapping[int, int], quantile: float) -> Durations:
     """Counts by bucket, ready for questions about one quantile."""
-    counts = sorted((bucket, count) for bucket, count in latency.items() if count > 0)
+    counts = sorted(item for item in latency.items() if item[1] > 0)
     longer = (*reversed(tuple(accumulate(count for _, count in reversed(counts)))), 0)
+    rank = (1 - quantile) * longer[0]
     return Durations(
         quantile=quantile,
         buckets=tuple(bucket for bucket, _ in counts),
         longer=longer,
-        more=sequences.more(longer[0], 1 - quantile),
-        less=sequences.less(longer[0], 1 - quantile),
+        place=max(0, min(bisect_right(longer, -rank, key=neg), len(counts)) - 1),
+        more=cache(sequences.more(longer[0], 1 - quantile)),
+        less=cache(sequences.less(longer[0], 1 - quantile)),
     )
 
 
@@ -77,17 +83,16 @@ def estimate(of: Durations) -> float:
     """The quantile in seconds, to a part of its bucket; 0 where there are no durations."""
     if not of.total:
         return 0.0
-    rank = (1 - of.quantile) * of.total
-    place = min(bisect_right(of.longer, -rank, key=lambda count: -count), len(of.buckets)) - 1
-    part = (rank - of.longer[place + 1]) / (of.longer[place] - of.longer[place + 1])
-    return float(figures.upper(of.buckets[place]) * figures.RATIO**-part)
+    at_least, more = of.longer[of.place], of.longer[of.place + 1]
+    part = ((1 - of.quantile) * of.total - more) / (at_least - more)
+    return float(figures.upper(of.buckets[of.place]) * figures.RATIO**-part)
 
 
 def interval(of: Durations, level: float) -> Interval:
     """The confidence sequence of the quantile, in seconds; each bound is ever wrong with at most the chance `level`."""
     proof, places = sequences.price(level), len(of.buckets)
-    unsure = _first(places, lambda place: of.above(place) < proof)
-    enough = _first(places, lambda place: of.below(place + 1) >= proof)
+    unsure = _first(of, lambda place: of.above(place) < proof)
+    enough = _first(of, lambda place: of.below(place + 1) >= proof)
     return Interval(
         figures.upper(of.buckets[unsure - 1] - 1) if unsure else 0.0,
         figures.upper(of.buckets[enough]) if enough < places else None,
@@ -107,10 +112,10 @@ def _slower(slow: Durations, fast: Durations, proof: float) -> int | None:
     If fast's quantile lies in the bucket k, it is above the bound k-1. Evidence against that, and evidence that slow's
     is above the bound k+s, must be proof together; for every k.
     """
-    start = max(0, _first(len(fast.buckets), lambda place: fast.below(place) > _NOTHING) - 1)
+    start = max(0, _first(fast, lambda place: fast.below(place) > _NOTHING) - 1)
     missing, least = proof - sequences.FLOOR, math.inf
     anyway = slow.above(len(slow.buckets))
-    reached = _first(len(slow.buckets), lambda place: slow.above(place) < missing)
+    reached = _first(slow, lambda place: slow.above(place) < missing)
     for place in range(start, len(fast.buckets)):
         while reached < len(slow.buckets) and slow.above(reached) >= missing:
             reached += 1
@@ -124,6 +129,16 @@ def _slower(slow: Durations, fast: Durations, proof: float) -> int | None:
     return None
 
 
-def _first(places: int, condition: Callable[[int], bool]) -> int:
-    """The first place from which on the condition holds, `places` if it holds nowhere."""
-    return bisect_left(range(places), True, key=condition)
+def _first(of: Durations, condition: Callable[[int], bool]) -> int:
+    """The first place from which on the condition holds, behind the last one if it holds nowhere.
+
+    Mostly it is near the observed quantile: from there on the steps grow until it lies between two of them.
+    """
+    fails, holds, place, step = -1, len(of.buckets), of.place, 1
+    while fails < place < holds:
+        if condition(place):
+            holds, place = place, place - step
+        else:
+            fails, place = place, place + step
+        step *= 2
+    return bisect_left(range(holds), True, lo=fails + 1, key=condition)

@@ -114,19 +114,27 @@ def beyond(first: Share, second: Share, *, offset: float = 0.0, slope: float = 1
     It is the least over all that the second one may be. Where it only matters whether it reaches `proof`, the search
     ends as soon as that is known.
     """
-    low, high = max(0.0, -offset / slope), min(1.0, (1 - offset) / slope)
-    if high < low:
-        return 2 * FLOOR
+    return _compared(first, second, proof)(offset, slope)
 
+
+def _compared(first: Share, second: Share, proof: float) -> Callable[[float, float], float]:
+    """The same for any offset and slope."""
     above_line, below_q = _against(first, _MORE), _against(second, _LESS)
 
-    def product(q: float) -> tuple[float, float]:
-        upper, falls = above_line(offset + slope * q)
-        lower, rises = below_q(q)
-        return upper + lower, slope * falls + rises
+    def evidence(offset: float, slope: float) -> float:
+        low, high = max(0.0, -offset / slope), min(1.0, (1 - offset) / slope)
+        if high < low:
+            return 2 * FLOOR
 
-    start, step = _likely(first, second, offset, slope)
-    return searches.least(product, low, high, start=min(max(start, low), high), step=step, proof=proof)
+        def product(q: float) -> tuple[float, float]:
+            upper, falls = above_line(offset + slope * q)
+            lower, rises = below_q(q)
+            return upper + lower, slope * falls + rises
+
+        start, step = _likely(first, second, offset, slope)
+        return searches.least(product, low, high, start=min(max(start, low), high), step=step, proof=proof)
+
+    return evidence
 
 
 def _likely(first: Share, second: Share, offset: float, slope: float) -> tuple[float, float]:
@@ -173,22 +181,20 @@ def _least_ratio(first: Share, second: Share, proof: float) -> float:
         return 0.0
     likely = log(first.estimate / max(second.estimate, 1 / second.trials))
     step = math.sqrt(2 * (proof + 4) * (1 / first.events + 1 / max(second.events, 1)))
-    found = searches.crossing(
-        lambda at: beyond(first, second, slope=exp(at), proof=proof), likely, -step, proof=proof, end=-_REMOTE
-    )
+    compared = _compared(first, second, proof)
+    found = searches.crossing(lambda at: compared(0.0, exp(at)), likely, -step, proof=proof, end=-_REMOTE)
     return 0.0 if found is None else exp(found)
 
 
 def _least_difference(first: Share, second: Share, proof: float) -> float:
     """The largest number for which it is proven that the first share is more than the second one by as much."""
-    if beyond(first, second, offset=-1.0, proof=proof) < proof:
+    compared = _compared(first, second, proof)
+    if compared(-1.0, 1.0) < proof:
         return -1.0
     scatter = sum((share.estimate + 1 / (share.trials + 1)) / (share.trials + 1) for share in (first, second))
     step = math.sqrt(2 * (proof + 4) * scatter)
     likely = first.estimate - second.estimate
-    found = searches.crossing(
-        lambda at: beyond(first, second, offset=at, proof=proof), likely, -step, proof=proof, end=-1.0
-    )
+    found = searches.crossing(lambda at: compared(at, 1.0), likely, -step, proof=proof, end=-1.0)
     return -1.0 if found is None else found
 
 
@@ -201,9 +207,12 @@ def _bets(trials: float, p: float, stakes: _Stakes) -> Evidence:
     bets = [(tilt, stake - trials * log1p(p * growth)) for tilt, growth, stake in stakes]
 
     def evidence(events: float) -> float:
-        logs = [start + tilt * events for tilt, start in bets]
-        top = max(logs)
-        return top + log(sum([exp(wealth - top) for wealth in logs]))
+        try:
+            # Never the logarithm of 0: the part of the stake that is kept is in the sum.
+            return log(sum([exp(start + tilt * events) for tilt, start in bets]))
+        except OverflowError:
+            # Beyond all proof, and a little less than it is.
+            return max([start + tilt * events for tilt, start in bets])
 
     return evidence
 
@@ -212,13 +221,14 @@ def _against(share: Share, stakes: _Stakes) -> Callable[[float], tuple[float, fl
     """Evidence against any share p, and how fast it changes with p."""
     events, trials = share
     bets = [(stake + tilt * events, growth) for tilt, growth, stake in stakes]
+    growths = [growth for _, growth in bets]
 
     def evidence(p: float) -> tuple[float, float]:
         logs = [start - trials * log1p(p * growth) for start, growth in bets]
         top = max(logs)
         parts = [exp(wealth - top) for wealth in logs]
         whole = sum(parts)
-        change = sum([part * growth / (1 + p * growth) for part, (_, growth) in zip(parts, bets, strict=True)])
+        change = sum([part * growth / (1 + p * growth) for part, growth in zip(parts, growths, strict=True)])
         return top + log(whole), -trials * change / whole
 
     return evidence
