@@ -156,7 +156,7 @@ class Row:
     def counts(self) -> tuple[int, int, int]:
         """Pods of the other one, of stable and of the candidate."""
         scene = self.scene()
-        other, stable, candidate = (counts.of(scene, item) for item in scene.observed.revisions)
+        other, stable, candidate = (counts.of(scene)[item.name] for item in scene.observed.revisions)
         return other, stable, candidate
 
 

@@ -72,12 +72,15 @@ _PROBES = 4
 
 def _placed(observed: Observed, parent: Parent, source: Manifest, refresh: str) -> tuple[str, Revision | None]:
     """The revision's hash and, once it is born, the revision; a hash that another one has is left to that one."""
-    found = [revision.identity(source, refresh, collisions) for collisions in range(_PROBES)]
-    holders = [observed.revision(names.revision(parent.name, identity)) for identity in found]
-    for identity, holder in zip(found, holders, strict=True):
-        if holder and holder.refresh == refresh and revision.is_same(holder.source, source):
+    free = []
+    for collisions in range(_PROBES):
+        identity = revision.identity(source, refresh, collisions)
+        holder = observed.revision(names.revision(parent.name, identity))
+        if holder is None:
+            free.append(identity)
+        elif holder.refresh == refresh and revision.is_same(holder.source, source):
             return identity, holder
-    return next(identity for identity, holder in zip(found, holders, strict=True) if holder is None), None
+    return free[0], None
 
 
 def _unsupported(observed: Observed, spec: ModelDeploymentSpec) -> Trouble | None:

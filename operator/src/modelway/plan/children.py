@@ -4,12 +4,12 @@ Up: objects, pods, autoscalers, Service and route; then down: pods that nothing 
 as a whole with what is wanted, so that a converged model costs no write.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from modelway import kinds
 from modelway.api import Validation
-from modelway.plan import counts, rollouts, routing, shadowing, writes
+from modelway.plan import rollouts, routing, shadowing, writes
 from modelway.plan.actions import Action, Apply, Create, Scale
 from modelway.plan.births import Wanted
 from modelway.plan.observed import Revision
@@ -21,19 +21,20 @@ from modelway.resources import revision as revisions
 from modelway.resources.merge import holds
 
 
-def actions(scene: Scene, wanted: Wanted) -> tuple[Action, ...]:
-    """Every write of this pass, in order."""
+def actions(scene: Scene, wanted: Wanted, pods: Mapping[str, int]) -> tuple[Action, ...]:
+    """Every write of this pass, in order; `pods`: the count wanted now for each revision."""
+    counted = [(item, pods[item.name]) for item in scene.observed.revisions]
     return (
         *_plan(scene),
-        *(action for item in scene.observed.revisions for action in _objects(scene, wanted, item)),
-        *(action for item in scene.observed.revisions for action in _raised(scene, item)),
-        *(action for item in scene.observed.revisions for action in _autoscaled(scene, item)),
-        *(action for item in scene.observed.revisions for action in _kept_up(scene, item)),
+        *(action for item, count in counted for action in _objects(scene, wanted, item, count)),
+        *(action for item, count in counted for action in _raised(scene, item, count)),
+        *(action for item, count in counted for action in _autoscaled(scene, item, count)),
+        *(action for item, count in counted for action in _kept_up(scene, item, count)),
         *shadowing.raised(scene),
         *routing.actions(scene),
         *shadowing.removed(scene),
-        *(action for item in scene.observed.revisions for action in _lowered(scene, item)),
-        *(action for item in scene.observed.revisions for action in _marked(scene, wanted, item)),
+        *(action for item, count in counted for action in _lowered(scene, item, count)),
+        *(action for item, _ in counted for action in _marked(scene, wanted, item)),
         *_adopted(scene),
         *_evidence(scene),
         *_collected(scene, wanted),
@@ -52,9 +53,10 @@ def _evidence(scene: Scene) -> Iterator[Action]:
     """Last of all: what was counted may be counted again, traffic may not wait."""
     archive = scene.archive
     stored = scene.observed.plans.get(archive.rollout)
-    if stored is None or archive.is_empty or workload.evidence(stored) == archive.text():
+    text = "" if stored is None or archive.is_empty else archive.text()
+    if stored is None or not text or workload.evidence(stored) == text:
         return
-    manifest = workload.with_evidence(stored, scene.parent, archive.text())
+    manifest = workload.with_evidence(stored, scene.parent, text)
     manifest = writes.guarded(stored, writes.identified(stored, manifest))
     yield Apply(kind=kinds.CONFIG_MAP, manifest=manifest, note=f"keep the evidence of rollout {archive.rollout}")
 
@@ -66,19 +68,18 @@ def role(scene: Scene, revision: Revision) -> str:
     return "Candidate" if scene.rollout and scene.rollout.revision == revision.name else "Retained"
 
 
-def _objects(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action]:
+def _objects(scene: Scene, wanted: Wanted, revision: Revision, count: int) -> Iterator[Action]:
     """The revision's Service, Deployment, lock and golden requests."""
     found = role(scene, revision)
     if found == "Retained" and revision.workload is None:
         return
-    if found == "Candidate" and (scene.is_suspended or counts.of(scene, revision) == 0) and revision.workload is None:
+    if found == "Candidate" and count == 0 and revision.workload is None:
         return
     yield from _golden(scene, wanted, revision)
     service = workload.service(revision.manifest, scene.parent, found)
     yield from writes.ensured(kinds.SERVICE, revision.service, service, f"serve {revision.name}")
     note = f"run {revision.name}"
     if revision.workload is None:
-        count = counts.of(scene, revision)
         manifest = workload.deployment_at_birth(revision.manifest, scene.parent, found, count)
         yield Create(kind=kinds.DEPLOYMENT, manifest=manifest, note=f"{note} with {count} pods")
         return
@@ -111,19 +112,17 @@ def _golden(scene: Scene, wanted: Wanted, revision: Revision) -> Iterator[Action
         yield replace(action, note=note, is_repair=False) if isinstance(action, Apply) else action
 
 
-def _raised(scene: Scene, revision: Revision) -> Iterator[Action]:
-    wanted = counts.of(scene, revision)
-    if revision.workload and revision.replicas < wanted and not _is_autoscaled(scene, revision):
-        yield _scale(revision, wanted, f"scale {revision.name} up from {revision.replicas} to {wanted}")
+def _raised(scene: Scene, revision: Revision, count: int) -> Iterator[Action]:
+    if revision.workload and revision.replicas < count and not _is_autoscaled(scene, revision):
+        yield _scale(revision, count, f"scale {revision.name} up from {revision.replicas} to {count}")
 
 
-def _lowered(scene: Scene, revision: Revision) -> Iterator[Action]:
-    wanted = counts.of(scene, revision)
-    if revision.autoscaler and (wanted == 0 or scene.spec.autoscaling is None):
+def _lowered(scene: Scene, revision: Revision, count: int) -> Iterator[Action]:
+    if revision.autoscaler and (count == 0 or scene.spec.autoscaling is None):
         yield writes.delete(kinds.HORIZONTAL_POD_AUTOSCALER, revision.autoscaler, f"{revision.name} has no traffic")
-    is_free = not _is_autoscaled(scene, revision) or wanted == 0
-    if revision.workload and revision.replicas > wanted and is_free and revision.autoscaler is None:
-        yield _scale(revision, wanted, f"scale {revision.name} down from {revision.replicas} to {wanted}")
+    is_free = not _is_autoscaled(scene, revision) or count == 0
+    if revision.workload and revision.replicas > count and is_free and revision.autoscaler is None:
+        yield _scale(revision, count, f"scale {revision.name} down from {revision.replicas} to {count}")
 
 
 def _scale(revision: Revision, replicas: int, note: str) -> Scale:
@@ -137,29 +136,28 @@ def _is_autoscaled(scene: Scene, revision: Revision) -> bool:
     return scene.spec.autoscaling is not None and revision.autoscaler is not None
 
 
-def _autoscaled(scene: Scene, revision: Revision) -> Iterator[Action]:
+def _autoscaled(scene: Scene, revision: Revision, count: int) -> Iterator[Action]:
     spec, rollout = scene.spec.autoscaling, scene.rollout
-    wanted = counts.of(scene, revision)
-    if spec is None or not revision.replicas or not wanted or role(scene, revision) == "Retained":
+    if spec is None or not revision.replicas or not count or role(scene, revision) == "Retained":
         return
     is_candidate = rollout is not None and rollout.revision == revision.name
     if is_candidate and rollout and rollout.state in WAITING_STATES and not scene.granted and not revision.autoscaler:
         return
-    if wanted == 1 < scene.total and not revision.lock and not revision.source["model"].get("digest"):
+    if count == 1 < scene.total and not revision.lock and not revision.source["model"].get("digest"):
         return
-    is_short = rollout is None and wanted < scene.total
-    floor = wanted if rollout or is_short else spec.min_replicas
-    ceiling = wanted if scene.is_replacing or is_short else spec.max_replicas
+    is_short = rollout is None and count < scene.total
+    floor = count if rollout or is_short else spec.min_replicas
+    ceiling = count if scene.is_replacing or is_short else spec.max_replicas
     manifest = autoscaler.autoscaler(revision.name, scene.parent, revision.hash, spec, floor=floor, ceiling=ceiling)
     bounds = manifest["spec"]
     note = f"scale {revision.name} between {bounds['minReplicas']} and {bounds['maxReplicas']}"
     yield from writes.ensured(kinds.HORIZONTAL_POD_AUTOSCALER, revision.autoscaler, manifest, note)
 
 
-def _kept_up(scene: Scene, revision: Revision) -> Iterator[Action]:
+def _kept_up(scene: Scene, revision: Revision, count: int) -> Iterator[Action]:
     """The budget of evictions, for as long as the revision is asked for pods."""
     spec, stored = scene.spec.pod_disruption_budget, revision.disruption_budget
-    if revision.workload is None or not counts.of(scene, revision) or not spec.is_wanted:
+    if revision.workload is None or not count or not spec.is_wanted:
         if stored is not None:
             yield writes.delete(kinds.POD_DISRUPTION_BUDGET, stored, f"no pod of {revision.name} is to be kept")
         return

@@ -68,7 +68,7 @@ def seen(observed: Observed, record: Record) -> Record:
         raw=annotations.get(names.COMMAND_ANNOTATION, "")[:RAW_LIMIT],
         raw_abort=annotations.get(names.ABORT_ANNOTATION, "")[:RAW_LIMIT],
     )
-    return replace(record, last_command=last)
+    return record if last == record.last_command else replace(record, last_command=last)
 
 
 def answered(observed: Observed, record: Record, command: Command, refusal: str, effect: str) -> Record:

@@ -21,12 +21,14 @@ from modelway.plan.record import StepState
 from modelway.plan.scene import Scene
 
 
-def of(scene: Scene, revision: Revision) -> int:
-    """The count wanted now for that revision."""
+def of(scene: Scene) -> Mapping[str, int]:
+    """The count wanted now for each revision, by name."""
+    none = dict.fromkeys((item.name for item in scene.observed.revisions), 0)
+    if scene.is_suspended:
+        return none
     claimants = _claimants(scene)
-    if scene.is_suspended or all(revision.name != item.name for item in claimants):
-        return 0
-    return _locked(revision, _within_room(scene, claimants, _granted(scene, claimants))[revision.name])
+    found = _within_room(scene, claimants, _granted(scene, claimants))
+    return none | {item.name: _locked(item, found[item.name]) for item in claimants}
 
 
 def _claimants(scene: Scene) -> tuple[Revision, ...]:

@@ -110,7 +110,7 @@ def _scaling(scene: Scene) -> Rollout | None:
     if candidate is None or candidate.workload is None:
         return None
     started = sum(pod.is_started for pod in candidate.pods)
-    is_started = started >= counts.of(scene, candidate) > 0
+    is_started = started >= counts.of(scene)[candidate.name] > 0
     return replace(rollout, state=StepState.LOADING) if is_started or _has_capacity(scene) else None
 
 

@@ -62,9 +62,15 @@ def _key(cls: type, name: str) -> str:
     return _NAMES.get(name, _camel(name))
 
 
+_KEYS: dict[type, dict[str, str]] = {
+    cls: {item.name: _key(cls, item.name) for item in fields(cls)} for cls in (Rollout, LastCommand, Finished, Refresh)
+}
+"""The keys of each record's fields, by their names."""
+
+
 def dump(value: Rollout | LastCommand | Finished | Refresh) -> Manifest:
     """One of the records above as JSON; empty values are left out."""
-    found = {_key(type(value), item.name): getattr(value, item.name) for item in fields(value)}
+    found = {key: getattr(value, name) for name, key in _KEYS[type(value)].items()}
     return {
         key: timestamp(item) if isinstance(item, datetime) else item
         for key, item in found.items()
@@ -73,8 +79,7 @@ def dump(value: Rollout | LastCommand | Finished | Refresh) -> Manifest:
 
 
 def _load(cls: type[Any], raw: Manifest) -> Any:
-    keys = {item.name: _key(cls, item.name) for item in fields(cls)}
-    values = {name: raw[key] for name, key in keys.items() if key in raw}
+    values = {name: raw[key] for name, key in _KEYS[cls].items() if key in raw}
     times = {name: moment(values[name]) for name in values.keys() & _TIMES}
     return cls(**values | times)
 

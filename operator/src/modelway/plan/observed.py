@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from modelway import names
 from modelway.analysis.figures import Readings
@@ -99,7 +100,7 @@ class Workload:
     pods_refused: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Revision:
     """One immutable revision: its ControllerRevision and the children that run it."""
 
@@ -118,32 +119,32 @@ class Revision:
     lock_manifest: Manifest | None = None
     pods: tuple[Pod, ...] = ()
 
-    @property
+    @cached_property
     def ready(self) -> int:
         """Pods that answer and are not about to end."""
         return sum(pod.is_ready and not pod.is_terminating for pod in self.pods)
 
-    @property
+    @cached_property
     def warmed(self) -> int:
         """Pods with a loaded and warmed model, also those that do not answer for the moment."""
         return sum(pod.is_warmed and not pod.is_terminating for pod in self.pods)
 
-    @property
+    @cached_property
     def images(self) -> tuple[str, ...]:
         """Digests of the images that its pods run; more than one where a tag was moved meanwhile."""
         return tuple(sorted({item.image for pod in self.pods for item in pod.containers if item.image}))
 
-    @property
+    @cached_property
     def lock(self) -> str:
         """The digest that every pod is held to; empty until the first pod fetched the model."""
         return str((self.lock_manifest.get("data") or {}).get("digest", "")) if self.lock_manifest else ""
 
-    @property
+    @cached_property
     def replicas(self) -> int:
         """Pods asked for."""
         return self.workload.replicas if self.workload else 0
 
-    @property
+    @cached_property
     def asked(self) -> int:
         """Pods asked for, also by an autoscaler that has not acted yet."""
         least = self.autoscaler["spec"].get("minReplicas", 1) if self.autoscaler and self.replicas else 0
@@ -159,7 +160,7 @@ class Revision:
         living = sum(not pod.is_terminating for pod in self.pods)
         return sum(bool(pod.ends_at and now < pod.ends_at) for pod in self.pods) + max(0, living - self.asked)
 
-    @property
+    @cached_property
     def holds_devices(self) -> bool:
         """Whether its pods ask for extended resources, such as `nvidia.com/gpu`, or claim devices."""
         pod = self.rendered["deployment"]["template"]["spec"]
@@ -168,29 +169,29 @@ class Revision:
         names = (name for part in asked for key in ("requests", "limits") for name in part.get(key) or ())
         return bool(pod.get("resourceClaims")) or any("/" in name for name in names)
 
-    @property
+    @cached_property
     def source(self) -> Manifest:
         """The user's fields that made this revision."""
         source: Manifest = self.manifest["data"]["source"]
         return source
 
-    @property
+    @cached_property
     def model_name(self) -> str:
         """The name in the protocols' paths that its pods answer to; empty: the ModelDeployment's."""
         return str(self.source["model"].get("name", ""))
 
-    @property
+    @cached_property
     def refresh(self) -> str:
         """Id of the command that gave it a runtime newer than its fields had before; mostly empty."""
         return str(self.manifest["data"].get("refresh", ""))
 
-    @property
+    @cached_property
     def rendered(self) -> Manifest:
         """Its Deployment and Service, as rendered at birth."""
         rendered: Manifest = self.manifest["data"]["rendered"]
         return rendered
 
-    @property
+    @cached_property
     def runtime(self) -> Manifest:
         """The runtime that it was rendered from: kind, name and spec."""
         runtime: Manifest = self.manifest["data"]["runtime"]

@@ -7,6 +7,7 @@ advanced   where the rollout goes next
 actions    the writes that follow
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from modelway.plan import (
@@ -44,7 +45,7 @@ def plan(observed: Observed) -> Plan:
     record = rollouts.carried(observed, record, revision.source(observed.spec, parent.name))
     wanted = births.wanted(observed, record, parent)
     scene = Scene(observed=observed, spec=observed.spec, parent=parent, record=record)
-    scene = replace(scene, record=orders.obeyed(scene, wanted))
+    scene = scene.knowing(orders.obeyed(scene, wanted))
     if scene.record.refresh != record.refresh:
         wanted = births.wanted(observed, scene.record, parent)
     reasons = (
@@ -54,12 +55,12 @@ def plan(observed: Observed) -> Plan:
         trial.blocked(scene, wanted.existing),
     )
     wanted = replace(wanted, blocked=next(filter(None, reasons), None))
-    scene = replace(scene, record=rollouts.decided(scene, wanted))
+    scene = scene.knowing(rollouts.decided(scene, wanted))
     scene = replace(scene, archive=trial.gathered(scene))
     judged = replace(scene, judgements=trial.judged(scene))
-    scene = replace(judged, record=rollouts.baked(judged))
-    scene = replace(scene, record=engine.advanced(scene))
-    scene = replace(scene, record=rollouts.dated(scene))
+    scene = judged.knowing(rollouts.baked(judged))
+    scene = scene.knowing(engine.advanced(scene))
+    scene = scene.knowing(rollouts.dated(scene))
     scene = replace(scene, record=rollouts.retired(scene), archive=trial.closed(judged, scene))
     scene = replace(scene, mirror=shadowing.mirror(scene))
     return _decision(scene, wanted)
@@ -81,10 +82,10 @@ def _unreadable(observed: Observed) -> Plan:
 
 
 def _decision(scene: Scene, wanted: Wanted) -> Plan:
-    candidate, stable = scene.candidate, scene.stable
+    candidate, stable, pods = scene.candidate, scene.stable, counts.of(scene)
     return Plan(
         record=scene.record,
-        actions=_actions(scene, wanted),
+        actions=_actions(scene, wanted, pods),
         wake=engine.wake(scene),
         hold_until=engine.hold_until(scene),
         awaits_approval=engine.awaits_approval(scene),
@@ -92,8 +93,8 @@ def _decision(scene: Scene, wanted: Wanted) -> Plan:
         weight=scene.weight_of(candidate) if candidate else 100,
         counts=Counts(
             desired=scene.total,
-            stable=counts.of(scene, stable) if stable else 0,
-            candidate=counts.of(scene, candidate) if candidate else 0,
+            stable=pods[stable.name] if stable else 0,
+            candidate=pods[candidate.name] if candidate else 0,
         ),
         blocked=wanted.blocked,
         trouble=trouble.of_revision(candidate) if candidate else None,
@@ -106,9 +107,9 @@ def _decision(scene: Scene, wanted: Wanted) -> Plan:
     )
 
 
-def _actions(scene: Scene, wanted: Wanted) -> tuple[Action, ...]:
+def _actions(scene: Scene, wanted: Wanted, pods: Mapping[str, int]) -> tuple[Action, ...]:
     born = births.actions(scene.observed, wanted.birth) if wanted.birth else ()
-    return (*children.actions(scene, wanted), *born)
+    return (*children.actions(scene, wanted, pods), *born)
 
 
 def _traffic_trouble(scene: Scene) -> Trouble | None:

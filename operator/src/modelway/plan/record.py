@@ -207,7 +207,7 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC, whole seconds, as Kubernetes writes times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def moment(text: str) -> datetime:

@@ -85,7 +85,7 @@ def _is_to_come(observed: Observed, record: Record, said: Refresh) -> bool:
 
 def decided(scene: Scene, wanted: Wanted) -> Record:
     """With a rollout begun, superseded or turned back where the spec asks for it."""
-    scene = replace(scene, record=_followed(scene.record, wanted))
+    scene = scene.knowing(_followed(scene.record, wanted))
     record, rollout, target = scene.record, scene.rollout, wanted.existing
     if rollout is not None and scene.candidate is None and wanted.name != rollout.revision:
         return finished(scene, rollout, Outcome.SUPERSEDED, "Superseded", "Its ControllerRevision was deleted")

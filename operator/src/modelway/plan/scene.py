@@ -1,6 +1,7 @@
 """What every decision of a pass looks at: the snapshot, the record as it stands, and the figures that follow. Pure."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from modelway import names
 from modelway.analysis.archive import NO_EVIDENCE, Archive
@@ -19,9 +20,9 @@ JUDGED_STATES = (StepState.HOLDING, StepState.ANALYZING)
 """States in which evidence is gathered."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One moment of one model. Every property is derived; nothing here is stored."""
+    """One moment of one model. Every property is derived, and worked out once: a pass asks for most of them often."""
 
     observed: Observed
     spec: ModelDeploymentSpec
@@ -36,24 +37,28 @@ class Scene:
 
     def at(self, rollout: Rollout) -> "Scene":
         """The same moment with the rollout moved on."""
-        return replace(self, record=replace(self.record, rollout=rollout))
+        return self if rollout is self.record.rollout else self.knowing(replace(self.record, rollout=rollout))
 
-    @property
+    def knowing(self, record: Record) -> "Scene":
+        """The same moment with another record; with the same one, what is worked out already stays."""
+        return self if record is self.record else replace(self, record=record)
+
+    @cached_property
     def rollout(self) -> Rollout | None:
         """The rollout under way."""
         return self.record.active
 
-    @property
+    @cached_property
     def stable(self) -> Revision | None:
         """The revision that serves, or is gone back to."""
         return self.observed.revision(self.record.stable)
 
-    @property
+    @cached_property
     def candidate(self) -> Revision | None:
         """The revision that the rollout under way brings in."""
         return self.observed.revision(self.rollout.revision) if self.rollout else None
 
-    @property
+    @cached_property
     def serving(self) -> Revision | None:
         """Who has what the candidate has not: stable or, while it has no ready pod, a superseded one that answers."""
         stable = self.stable
@@ -62,27 +67,27 @@ class Scene:
         answering = [item for item in self.others if item.ready and self.is_in_use(item)]
         return max(answering, key=self.weight_of, default=stable)
 
-    @property
+    @cached_property
     def model_name(self) -> str:
         """The model's name in paths: that of the revision which serves, whose pods answer to no other."""
         name = self.stable.model_name if self.stable else self.spec.model.name
         return name or self.parent.name
 
-    @property
+    @cached_property
     def strategy(self) -> RolloutSpec:
         """`spec.rollout` as it was when the rollout began."""
         recorded = self.observed.record.rollout
         is_recorded = self.rollout is not None and recorded is not None and self.rollout.id == recorded.id
         return self.observed.planned if is_recorded and self.observed.planned else self.spec.rollout
 
-    @property
+    @cached_property
     def recorded_strategy(self) -> RolloutSpec:
         """`spec.rollout` as it was when the recorded rollout began, also after its end."""
         last, recorded = self.record.rollout, self.observed.record.rollout
         is_recorded = last is not None and recorded is not None and last.id == recorded.id
         return self.observed.planned if is_recorded and self.observed.planned else self.spec.rollout
 
-    @property
+    @cached_property
     def baking(self) -> Revision | None:
         """The revision that was promoted last, while the one before it is still warm to go back to."""
         last = self.record.rollout
@@ -92,7 +97,7 @@ class Scene:
         is_warm = former is not None and former.ready >= 1 and until is not None and self.observed.now < until
         return self.stable if is_warm and last.outcome in (Outcome.PROMOTED, Outcome.FAST_PROMOTED) else None
 
-    @property
+    @cached_property
     def analysis(self) -> Analysis | None:
         """What the rollout under way is judged by; None where nothing is."""
         rollout = self.rollout
@@ -100,7 +105,7 @@ class Scene:
             return None
         return self.strategy.analysis if self.strategy.analysis.metrics else None
 
-    @property
+    @cached_property
     def on_undecided(self) -> str | None:
         """What becomes of a step that has no verdict by now; None before its deadline."""
         rollout, analysis = self.rollout, self.analysis
@@ -109,17 +114,17 @@ class Scene:
         is_due = self.observed.now >= rollout.hold_started_at + analysis.hold_deadline
         return analysis.on_undecided if is_due else None
 
-    @property
+    @cached_property
     def judgement(self) -> Judgement | None:
         """The worst of the judgements that count."""
         return combined(self.judgements or ())
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """The steps of the rollout; the last one is always 100."""
         return self.strategy.stages(self.rollout.strategy if self.rollout else "")
 
-    @property
+    @cached_property
     def step(self) -> Step:
         """The step that the rollout is at."""
         rollout = self.rollout
@@ -130,7 +135,7 @@ class Scene:
         """Its step; the last one where its plan was lost and the spec has fewer steps by now."""
         return min(rollout.step, len(self.steps) - 1)
 
-    @property
+    @cached_property
     def granted(self) -> int:
         """Percent that the candidate may have now."""
         rollout = self.rollout
@@ -141,17 +146,17 @@ class Scene:
         index = self._index(rollout)
         return self.steps[index - 1].weight if index else 0
 
-    @property
+    @cached_property
     def is_gradual(self) -> bool:
         """Whether weight follows each pod that becomes ready, instead of waiting for all of a step."""
         return self.rollout is not None and self.rollout.strategy not in STEPPED
 
-    @property
+    @cached_property
     def is_at_once(self) -> bool:
         """Whether the candidate gets all of the traffic in one write, once all of its pods are ready."""
         return self.rollout is not None and self.rollout.strategy is Strategy.BLUE_GREEN
 
-    @property
+    @cached_property
     def is_paused(self) -> bool:
         """Whether a person, or another model with the same way in, stops the rollout; its way back nothing stops."""
         rollout = self.rollout
@@ -159,7 +164,7 @@ class Scene:
             return False
         return self.spec.rollout.paused or rollout.is_paused_by_command or self.observed.rival is not None
 
-    @property
+    @cached_property
     def tried(self) -> Revision | None:
         """The candidate, where requests may be sent to it whatever its weight; while it has a ready pod."""
         rollout, candidate = self.rollout, self.candidate
@@ -168,25 +173,25 @@ class Scene:
         is_going = rollout.state is not StepState.ROLLING_BACK and candidate is not None and candidate.ready > 0
         return candidate if is_going else None
 
-    @property
+    @cached_property
     def is_frozen(self) -> bool:
         """Whether pods are on the move and have to stay as they are: a pause stops them as well as the weights."""
         rollout = self.rollout
         is_moving = rollout is not None and rollout.state in (*WAITING_STATES, StepState.ROUTING)
         return self.is_paused and is_moving and (self.is_gradual or not self.keeps_stable)
 
-    @property
+    @cached_property
     def preview_hostnames(self) -> tuple[str, ...]:
         """Host names that lead to the candidate now; as the spec has them, since others must not claim them."""
         is_shown = self.is_at_once and self.tried is not None and self.observed.rival is None
         return self.spec.rollout.preview_hostnames if is_shown and self.spec.has_gateway else ()
 
-    @property
+    @cached_property
     def is_suspended(self) -> bool:
         """Whether the user wants no pod at all."""
         return self.total == 0
 
-    @property
+    @cached_property
     def total(self) -> int:
         """N: the pods that carry all of the traffic."""
         autoscaling = self.spec.autoscaling
@@ -196,7 +201,7 @@ class Scene:
         seen = max(self.stable.replicas if self.stable else 0, rollout.base if rollout else 0)
         return max(autoscaling.min_replicas, min(seen, autoscaling.max_replicas))
 
-    @property
+    @cached_property
     def surge(self) -> int:
         """Pods above N that the rollout may use; none once there has been no room for them."""
         if self.rollout is not None and self.rollout.is_replacing:
@@ -204,29 +209,29 @@ class Scene:
         strategy = self.observed.planned if self._is_baking and self.observed.planned else self.strategy
         return strategy.surge_pods(self.total)
 
-    @property
+    @cached_property
     def _is_baking(self) -> bool:
         """Whether the last rollout still has pods of the revision that it replaced, within its own surge."""
         last = self.record.rollout
         return last is not None and not last.is_active and last.origin in self.record.retire_at
 
-    @property
+    @cached_property
     def budget(self) -> int:
         """Pods that all revisions together may have."""
         return self.total + self.surge
 
-    @property
+    @cached_property
     def is_replacing(self) -> bool:
         """Whether the rollout has no pod to spare, so that stable gives one up before the candidate gets one."""
         rollout = self.rollout
         return rollout is not None and rollout.strategy is not Strategy.INITIAL and self.surge == 0
 
-    @property
+    @cached_property
     def carrying(self) -> int:
         """Pods that carry all of the traffic: N, or one fewer while one is given up before another starts."""
         return max(0, self.total - self.is_replacing)
 
-    @property
+    @cached_property
     def keeps_stable(self) -> bool:
         """Whether stable keeps all of its pods during the rollout."""
         return self.surge >= self.total
@@ -243,7 +248,7 @@ class Scene:
         ready = sum(item.ready for item in selected)
         return 100 * revision.ready // ready if ready else 0
 
-    @property
+    @cached_property
     def is_programmed(self) -> bool:
         """Whether the weights that are written hold everywhere, and the preview that is there is shown everywhere."""
         if not self.observed.has_gateway:
@@ -259,12 +264,12 @@ class Scene:
         """Whether any request may still be sent to the revision, also by a proxy that is behind."""
         return self.is_in_use(revision) or not (self.is_programmed or self.observed.route is None)
 
-    @property
+    @cached_property
     def is_union(self) -> bool:
         """Whether the model's own Service selects every revision."""
         return bool(self.observed.selected) and names.REVISION_LABEL not in self.observed.selected
 
-    @property
+    @cached_property
     def others(self) -> tuple[Revision, ...]:
         """Every revision that is neither stable nor candidate."""
         present = {self.record.stable, self.rollout.revision if self.rollout else ""}

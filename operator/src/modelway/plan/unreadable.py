@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from modelway import kinds, names
 from modelway.api import ModelDeploymentSpec, Rollout
 from modelway.kinds import Manifest
-from modelway.plan import children, commands, engine, orders, rollouts, weights, writes
+from modelway.plan import children, commands, counts, engine, orders, rollouts, weights, writes
 from modelway.plan.actions import Action, Apply, Delete, Scale
 from modelway.plan.births import Wanted
 from modelway.plan.commands import Verb
@@ -46,7 +46,8 @@ def _is_going_back(scene: Scene) -> bool:
 
 def actions(scene: Scene) -> tuple[Action, ...]:
     """The writes that bring traffic back to stable, and those that end pods which have none."""
-    return (*_route(scene), *(action for action in children.actions(scene, _NOBODY) if _may_go_on(scene, action)))
+    written = children.actions(scene, _NOBODY, counts.of(scene))
+    return (*_route(scene), *(action for action in written if _may_go_on(scene, action)))
 
 
 def _may_go_on(scene: Scene, action: Action) -> bool:

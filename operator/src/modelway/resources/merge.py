@@ -52,12 +52,13 @@ def holds(stored: Any, wanted: Any, field: str = "") -> bool:
     """
     if stored == wanted:
         return True
-    if isinstance(wanted, Mapping):
-        found = stored if isinstance(stored, Mapping) else {}
+    if isinstance(wanted, dict):
+        found = stored if isinstance(stored, dict) else {}
         if field in _ATOMIC_MAPS and _stated(found) != _stated(wanted):
             return False
         inner = field if field in _QUANTITY_MAPS else ""
-        return all(holds(found.get(key), value, inner or key) for key, value in wanted.items())
+        differing = [key for key, value in wanted.items() if found.get(key) != value]
+        return all(holds(found.get(key), wanted[key], inner or key) for key in differing)
     if isinstance(wanted, list):
         items = stored if isinstance(stored, list) else []
         if field in _MERGED_LISTS:
@@ -75,7 +76,7 @@ def _stated(item: Mapping[str, Any]) -> set[str]:
 
 
 def _has_no_more(stored: Any, wanted: Any) -> bool:
-    return not isinstance(stored, Mapping) or not isinstance(wanted, Mapping) or stored.keys() <= wanted.keys()
+    return not isinstance(stored, dict) or not isinstance(wanted, dict) or stored.keys() <= wanted.keys()
 
 
 def _namesakes(items: Sequence[Any], asked: Any) -> Sequence[Any]:

@@ -224,7 +224,9 @@ _COUNTS_AT_ONCE = {"paused", "ready_when", "coarse_weights", "capacity_fallback"
 def _is_edited(view: View) -> bool:
     """Whether `spec.rollout` was edited in a way that counts from the next rollout only."""
     spec, strategy = view.observed.spec, view.strategy
-    return spec is not None and strategy is not None and _lasting(spec.rollout) != _lasting(strategy)
+    if spec is None or strategy is None or spec.rollout == strategy:
+        return False
+    return _lasting(spec.rollout) != _lasting(strategy)
 
 
 def _lasting(rollout: RolloutSpec) -> Manifest:
