@@ -20,12 +20,11 @@ same: +20 % is taken as 3 buckets and shown by what is less than 10 % slower.
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
-from operator import neg
 
 from modelway.analysis import figures, sequences
 from modelway.analysis.sequences import Evidence, Interval
@@ -66,14 +65,15 @@ class Durations:
 
 def durations(latency: Mapping[int, int], quantile: float) -> Durations:
     """Counts by bucket, ready for questions about one quantile."""
-    counts = sorted(item for item in latency.items() if item[1] > 0)
-    longer = (*reversed(tuple(accumulate(count for _, count in reversed(counts)))), 0)
-    rank = (1 - quantile) * longer[0]
+    buckets = sorted([bucket for bucket, count in latency.items() if count > 0])
+    longer = [0, *accumulate([latency[bucket] for bucket in reversed(buckets)])]
+    fewer = bisect_left(longer, (1 - quantile) * longer[-1])
+    longer.reverse()
     return Durations(
         quantile=quantile,
-        buckets=tuple(bucket for bucket, _ in counts),
-        longer=longer,
-        place=max(0, min(bisect_right(longer, -rank, key=neg), len(counts)) - 1),
+        buckets=tuple(buckets),
+        longer=tuple(longer),
+        place=max(0, len(buckets) - max(1, fewer)),
         more=cache(sequences.more(longer[0], 1 - quantile)),
         less=cache(sequences.less(longer[0], 1 - quantile)),
     )
