@@ -132,6 +132,10 @@ bench-aborts: .venv  ## Measure on the node how soon an abort takes the traffic 
 bench-shadow: .venv  ## Measure on the node what callers notice of a comparator
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.shadow $(ON)
 
+.PHONY: bench-plan
+bench-plan: .venv  ## Measure the CPU time that one pass over one model takes
+	PYTHONPATH=tests:tests/sequences $(BIN)/python -m benchmarks.planning
+
 # bash counts in a variable of that name by itself, so only one that was given on make's command line is taken.
 .PHONY: soak
 soak: .venv  ## Churn for half an hour (SECONDS=…) on an API server that fails now and then

@@ -215,10 +215,6 @@ class Gateway:
         return True, "ok"
 
 
-def _key(route: Manifest) -> str:
-    return f"{route['metadata']['namespace']}/{route['metadata']['name']}"
-
-
 _REFUSALS = {"Accepted": "NotAllowedByListeners", "ResolvedRefs": "BackendNotFound"}
 
 

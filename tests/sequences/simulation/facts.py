@@ -186,7 +186,7 @@ class Facts:
 
     def ready(self, name: str) -> int:
         """Ready pods of a revision, as far as the operator could know: a Deployment may tell of them first."""
-        reported = [
+        reported: list[int] = [
             item.get("status", {}).get("readyReplicas", 0)
             for item in self.view.children((self.namespace, self.name), kinds.DEPLOYMENT)
             if item["metadata"]["name"] == name

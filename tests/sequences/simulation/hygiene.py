@@ -61,8 +61,9 @@ def conditions_are_sound(facts: Facts) -> str:
         if kind in _ONLY_WHILE_TRUE and condition["status"] != "True":
             return f"condition {kind} is there though not true"
         old = before.get(kind)
-        same_time = bool(old) and old["lastTransitionTime"] == condition["lastTransitionTime"]
-        if old and old["status"] == condition["status"] and not same_time:
+        if old is None or old["status"] != condition["status"]:
+            continue
+        if old["lastTransitionTime"] != condition["lastTransitionTime"]:
             return f"lastTransitionTime of {kind} changed though its status did not"
     if "Stalled" in after and "Reconciling" in after:
         return "Stalled and Reconciling at once"

@@ -40,7 +40,7 @@ GOLDEN = [
     }
 ]
 
-GATEWAY = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["fraud.example.com"]}
+GATEWAY: Manifest = {"parentRefs": [{"name": "public", "namespace": "gateways"}], "hostnames": ["fraud.example.com"]}
 
 
 BETA: list[Manifest] = [{"headers": [{"name": "x-cohort", "value": "beta"}]}]

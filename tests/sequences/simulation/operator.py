@@ -97,7 +97,7 @@ class Process:
 
     def _back_off(self, key: Key) -> timedelta:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        return min(FIRST_RETRY * 2 ** min(failures - 1, 16), MAX_RETRY)
+        return min(FIRST_RETRY * (1 << min(failures - 1, 16)), MAX_RETRY)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -137,7 +137,7 @@ class Owners:
         body = assemble(merged)
         metadata = {key: live["metadata"][key] for key in live["metadata"] if key in _SERVER_FIELDS | _NAMES}
         rest = {key: live[key] for key in ("apiVersion", "kind", "status") if key in live}
-        return {**rest, **body, "metadata": {**body.get("metadata", {}), **metadata}}
+        return rest | body | {"metadata": {**body.get("metadata", {}), **metadata}}
 
     def managers(self, uid: str, path: Path) -> set[str]:
         """Who owns one field."""

@@ -254,13 +254,13 @@ class World:
 
     def is_observed(self, name: str = "fraud") -> bool:
         """Whether the status is about the present spec."""
-        return self.status(name).get("observedGeneration") == self.model(name)["metadata"]["generation"]
+        return bool(self.status(name).get("observedGeneration") == self.model(name)["metadata"]["generation"])
 
     def crash(self) -> None:
         """The operator's process dies; another takes over from what is stored."""
         self.crashes += 1
         self.say("         the operator is restarted")
-        lag = self.process.view.lag if self.process else {}
+        lag = self.process.view.lag
         self.process = self._start()
         self.process.view.lag = lag
 
@@ -353,7 +353,12 @@ class World:
 
     def _move(self) -> bool:
         self.callers.step()
-        movers = [*(partial(self._act, actor) for actor in self.actors), self._deliver, self._read, self._reconcile]
+        movers: list[Callable[[], bool]] = [
+            *(partial(self._act, actor) for actor in self.actors),
+            self._deliver,
+            self._read,
+            self._reconcile,
+        ]
         if self._order:
             self._order.shuffle(movers)
             return any(move() for move in movers)
