@@ -1,163 +1,21 @@
 """How many pods each revision has: the claims on the budget, row by row, and that no scene exceeds or undercuts it."""
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
-from hypothesis import strategies as st
 
-from modelway import names
-from modelway.api import ModelDeploymentSpec
-from modelway.kinds import Manifest
+from drawn.scenes import NONE, NOW, SCENES, Pods, Row, has
 from modelway.plan import capacity, counts
-from modelway.plan.observed import Features, Observed, Owner, Pod, Revision, Route, Workload
-from modelway.plan.record import Record, Rollout, Source, StepState, Strategy
-from modelway.plan.scene import Scene
-from modelway.resources.metadata import Parent
-
-NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
-ROLES = ("other", "stable", "candidate")
+from modelway.plan.record import StepState
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pods:
-    """Of one revision: asked for, ready, ending, and without a node."""
-
-    asked: int = 0
-    ready: int = 0
-    ending: int = 0
-    homeless: int = 0
-    holds_devices: bool = False
-
-
-NONE = Pods()
-
-
-def has(asked: int, ready: int | None = None, **more: Any) -> Pods:
-    """Pods that are all ready, or some of them."""
-    return Pods(asked=asked, ready=asked if ready is None else ready, **more)
-
-
-def pod(revision: str, number: int, **state: Any) -> Pod:
-    """One pod."""
-    known: dict[str, Any] = {"is_ready": False, "is_terminating": False, "is_started": True, "unschedulable": ""}
-    return Pod(name=f"{revision}-{number}", revision=revision, containers=(), **known | state)
-
-
-def revision(number: int, pods: Pods) -> Revision:
-    """`fraud-0` is the other one, `fraud-1` stable, `fraud-2` the candidate."""
-    name = f"fraud-{number}"
-    resources = {"limits": {"nvidia.com/gpu": "1"}} if pods.holds_devices else {}
-    template = {"spec": {"containers": [{"name": "model", "resources": resources}]}}
-    ready = (pod(name, index, is_ready=True) for index in range(pods.ready))
-    ending = (
-        pod(name, 10 + index, is_terminating=True, ends_at=NOW + timedelta(seconds=30)) for index in range(pods.ending)
-    )
-    homeless = (pod(name, 20 + index, unschedulable="no room") for index in range(pods.homeless))
-    return Revision(
-        name=name,
-        hash=str(number),
-        number=number,
-        manifest={
-            "data": {"source": {"model": {"digest": "pinned"}}, "rendered": {"deployment": {"template": template}}}
-        },
-        outcome="",
-        reason="",
-        role="",
-        workload=Workload(manifest={}, replicas=pods.asked, resource_version="1", pods_refused=""),
-        pods=(*ready, *ending, *homeless),
-    )
-
-
-def rollout(state: StepState, step: int, **changes: Any) -> Rollout:
-    """The rollout from `fraud-1` to `fraud-2`."""
-    known = Rollout(
-        id=2,
-        revision="fraud-2",
-        origin="fraud-1",
-        strategy=Strategy.CANARY,
-        source=Source.SPEC,
-        started_at=NOW,
-        state=state,
-        step=step,
-        step_started_at=NOW,
-        progress_at=NOW,
-    )
-    return replace(known, **changes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A moment of a canary of 50, then 100 percent behind a gateway; `weight` is the candidate's."""
-
-    wanted: int = 4
-    surge: int | str = "100%"
-    other: Pods = NONE
-    stable: Pods = NONE
-    candidate: Pods = NONE
-    weight: int = 0
-    step: int = 0
-    state: StepState = StepState.SCALING
-    is_kept: bool = True
-    """Whether the other one drains or is kept warm, rather than being over."""
-    is_programmed: bool = True
-    is_paused: bool = False
-
-    def scene(self) -> Scene:
-        """What the planner looks at."""
-        shares = {"fraud-1": 100 - self.weight, "fraud-2": self.weight}
-        route = Route(
-            manifest={},
-            weights={name: share for name, share in shares.items() if share},
-            is_programmed=self.is_programmed,
-        )
-        body: Manifest = {
-            "model": {"uri": "s3://models/fraud", "format": "onnx"},
-            "replicas": self.wanted,
-            "rollout": {"strategy": "Canary", "maxSurge": self.surge, "steps": [{"weight": 50}]},
-            "traffic": {"parentRefs": [{"name": "public"}]},
-        }
-        until = NOW + timedelta(seconds=60 if self.is_kept else -60)
-        back = {"outcome": "Aborted"} if self.state is StepState.ROLLING_BACK else {}
-        record = Record(
-            stable="fraud-1",
-            rollout=rollout(self.state, self.step, is_paused_by_command=self.is_paused, **back),
-            retire_at={"fraud-0": until},
-        )
-        spec = ModelDeploymentSpec.model_validate(body)
-        observed = Observed(
-            rounded_up=NOW,
-            now=NOW,
-            epoch=1,
-            owner=Owner(
-                namespace="payments",
-                name="fraud",
-                uid="uid-1",
-                generation=1,
-                resource_version="1",
-                annotations={},
-                is_deleting=False,
-            ),
-            spec=spec,
-            invalid="",
-            record=record,
-            status={},
-            features=Features(gateway=True, runtime_image=""),
-            revisions=tuple(revision(number, getattr(self, role)) for number, role in enumerate(ROLES)),
-            service={"spec": {"selector": {names.MODEL_LABEL: "fraud", names.REVISION_LABEL: "1"}}},
-            route=route,
-            planned=spec.rollout,
-        )
-        parent = Parent(namespace="payments", name="fraud", uid="uid-1")
-        return Scene(observed=observed, spec=spec, parent=parent, record=record)
-
-    def counts(self) -> tuple[int, int, int]:
-        """Pods of the other one, of stable and of the candidate."""
-        scene = self.scene()
-        other, stable, candidate = (counts.of(scene)[item.name] for item in scene.observed.revisions)
-        return other, stable, candidate
+def counted(row: Row) -> tuple[int, int, int]:
+    """Pods of the other one, of stable and of the candidate."""
+    scene = row.scene()
+    other, stable, candidate = (counts.of(scene)[item.name] for item in scene.observed.revisions)
+    return other, stable, candidate
 
 
 SPARE = {"surge": "100%", "stable": has(4)}
@@ -242,36 +100,12 @@ ROWS: dict[str, tuple[Row, tuple[int, int, int]]] = {
 @pytest.mark.parametrize("name", ROWS)
 def test_18_the_budget_goes_to_the_most_urgent_claims(name: str) -> None:
     row, expected = ROWS[name]
-    assert row.counts() == expected
-
-
-PODS = st.builds(
-    Pods,
-    asked=st.integers(0, 6),
-    ready=st.integers(0, 6),
-    ending=st.integers(0, 2),
-    homeless=st.integers(0, 2),
-    holds_devices=st.booleans(),
-)
-SCENES = st.builds(
-    Row,
-    wanted=st.integers(0, 6),
-    surge=st.integers(0, 6) | st.sampled_from(["0%", "25%", "50%", "100%"]),
-    other=PODS,
-    stable=PODS,
-    candidate=PODS,
-    weight=st.integers(0, 100),
-    step=st.integers(0, 1),
-    state=st.sampled_from(list(StepState)),
-    is_kept=st.booleans(),
-    is_programmed=st.booleans(),
-    is_paused=st.booleans(),
-)
+    assert counted(row) == expected
 
 
 @given(SCENES)
 def test_18_no_pod_is_started_that_the_budget_has_no_room_for(row: Row) -> None:
-    scene, found = row.scene(), row.counts()
+    scene, found = row.scene(), counted(row)
     revisions = scene.observed.revisions
     started = sum(max(0, count - item.asked) for count, item in zip(found, revisions, strict=True))
     there = sum(item.asked + item.lingering(NOW) for item in revisions)
@@ -282,13 +116,13 @@ def test_18_no_pod_is_started_that_the_budget_has_no_room_for(row: Row) -> None:
 def test_17_no_revision_loses_a_pod_that_its_weight_needs(row: Row) -> None:
     scene = row.scene()
     assume(scene.carrying)
-    for item, count in zip(scene.observed.revisions, row.counts(), strict=True):
+    for item, count in zip(scene.observed.revisions, counted(row), strict=True):
         share = (scene.observed.route.weights if scene.observed.route else {}).get(item.name, 0)
         assert count >= min(item.replicas, capacity.need(share, scene.carrying))
 
 
 @given(SCENES)
 def test_19_counts_are_never_negative_and_a_step_always_has_a_pod_to_ask_for(row: Row) -> None:
-    assert min(row.counts()) >= 0
+    assert min(counted(row)) >= 0
     alone = replace(row, other=NONE, stable=NONE, candidate=NONE, weight=0, state=StepState.SCALING, is_paused=False)
-    assert row.wanted == 0 or alone.counts()[2] >= 1
+    assert row.wanted == 0 or counted(alone)[2] >= 1

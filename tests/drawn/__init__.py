@@ -1,0 +1,1 @@
+"""What generated cases are made of."""
