@@ -352,6 +352,25 @@ def test_46_an_undo_to_a_revision_that_is_deleted_meanwhile_ends() -> None:
     serves_alone(world, "v2")
 
 
+def test_07_a_first_version_that_answers_is_kept_although_somebody_emptied_its_route() -> None:
+    world = World()
+    world.gateway.is_frozen = True
+    world.apply(models.spec("v1", rollout=TWO_STEPS))
+    world.run_for(1)
+    upgrade(world, "v2")
+    world.run_until(lambda: world.weights() == {"v2": 100})
+    world.oracle.expects_no_outage = True
+    world.change(kinds.HTTP_ROUTE, "fraud", lambda item: item["spec"].update(rules=[]))
+    upgrade(world, "v1")
+    world.run_for(2)
+    assert (world.selected(), world.weights()) == ({"v2"}, {"v2": 90, "v1": 10})
+    assert world.status()["stableRevision"]["name"] == world.revision_of("v2")
+    world.gateway.is_frozen = False
+    world.run_to_phase("Healthy", within=900)
+    world.run_for(120)
+    serves_alone(world, "v1")
+
+
 @pytest.mark.parametrize("pause", range(1, 9))
 @pytest.mark.parametrize("rollout", [TWO_STEPS, models.canary({"weight": 50, "hold": "1m"}, maxSurge="50%")])
 def test_05_and_18_first_versions_in_quick_succession_drain_and_keep_the_budget(

@@ -127,9 +127,9 @@ def _let_go(scene: Scene, rollout: Rollout) -> Record:
 
 
 def _serves_unpromoted(scene: Scene) -> bool:
-    """Whether a first revision has the traffic already, though its gateway has not confirmed that yet."""
+    """Whether a first revision answers somebody already, though its gateway has not confirmed that yet."""
     candidate = scene.candidate
-    return scene.stable is None and candidate is not None and candidate.ready > 0 and scene.weight_of(candidate) > 0
+    return scene.stable is None and candidate is not None and candidate.ready > 0 and scene.is_in_use(candidate)
 
 
 def _begun(scene: Scene, target: Revision) -> Record:

@@ -48,16 +48,18 @@ def _reached(scene: Scene) -> int:
 def selection(scene: Scene) -> str | None:
     """The revision that the model's own Service selects, UNION for all of them; None leaves it as it is.
 
-    It changes by union, then subset (invariant 7b). With a gateway it serves stable and moves only at promotion;
-    without one it is the split itself.
+    It changes by union, then subset (invariant 7b), and whoever has no ready pod takes nothing from one that answers.
+    With a gateway it serves stable and moves only at promotion; without one it is the split itself.
     """
-    chosen, stable = _chosen(scene), scene.stable
+    chosen = _chosen(scene)
     if not chosen or not any(item.ready and scene.observed.is_selected(item) for item in scene.observed.revisions):
         return chosen
-    if stable is not None and chosen == stable.name and not stable.ready:
+    revision = scene.observed.revision(chosen)
+    if revision is not None and not revision.ready:
         return None
-    is_jump = not scene.is_union and not scene.observed.is_selected_alone(chosen)
-    return UNION if is_jump and not _are_others_alive(scene) else chosen
+    if scene.is_union or scene.observed.is_selected_alone(chosen):
+        return chosen
+    return None if _are_others_alive(scene) else UNION
 
 
 def _are_others_alive(scene: Scene) -> bool:
