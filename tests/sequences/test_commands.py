@@ -134,6 +134,31 @@ def test_51_promote_full_skips_holds_and_approvals_but_not_capacity() -> None:
     serves_alone(world, "v2")
 
 
+def test_51_promote_full_waits_for_a_gateway_that_has_not_confirmed_the_route() -> None:
+    world = holding(GATED, 0)
+    world.gateway.is_frozen = True
+    world.command("promote-full")
+    world.run_for(600)
+    assert world.rollout()["stepState"] == "Verifying"
+    assert world.replicas("v1") == 2
+    world.gateway.is_frozen = False
+    world.run_to_phase("Healthy", within=60)
+
+
+def test_51_promote_full_gives_nothing_to_pods_that_are_not_ready() -> None:
+    world = installed(GATED)
+    world.oracle.expects_no_outage = True
+    world.script("v2", is_never_ready=True)
+    upgrade(world, "v2")
+    world.run_for(20)
+    world.command("promote-full")
+    world.run_for(300)
+    assert world.rollout()["lastCommand"]["result"] == "Accepted"
+    assert world.weights() == {"v1": 100}
+    world.script("v2")
+    world.run_to_phase("Healthy", within=120)
+
+
 def test_51_promote_full_ends_a_pause() -> None:
     world = holding(TWO_STEPS, 0)
     world.command("pause")
@@ -166,6 +191,35 @@ def test_53_a_pause_in_the_spec_does_the_same() -> None:
     assert world.rollout()["stepIndex"] == 0
     world.edit(rollout=rollout)
     world.run_to_phase("Healthy")
+
+
+def test_53_a_pause_leaves_no_weight_on_a_candidate_without_pods() -> None:
+    world = holding(GATED, 1)
+    world.command("pause")
+    world.run_for(5)
+    world.oracle.expects_no_outage = False
+    for pod in world.pods("v2"):
+        world.evict(pod)
+    world.run_for(2)
+    assert world.weights() == {"v1": 100}
+    world.run_for(60)
+    assert world.weights() == {"v1": 50, "v2": 50}
+    assert (world.rollout()["stepIndex"], world.condition("Paused")["reason"]) == (1, "UserPause")
+
+
+def test_53_a_pause_does_not_hold_an_autoscaler() -> None:
+    world = installed(GATED, replicas=None, autoscaling={"minReplicas": 2, "maxReplicas": 6})
+    upgrade(world, "v2")
+    reach(world, 1, "Holding")
+    world.command("pause")
+    world.run_for(5)
+    for version in ("v1", "v2"):
+        name = world.revision_of(version)
+        world.autoscaler.targets[name] = 5
+        world.change(kinds.HORIZONTAL_POD_AUTOSCALER, name, lambda item: item.update(status={}))
+    world.run_for(60)
+    assert (len(world.pods("v1", ready=True)), len(world.pods("v2", ready=True))) == (5, 5)
+    assert world.weights() == {"v1": 50, "v2": 50}
 
 
 @pytest.mark.parametrize("gateway", [True, False], ids=["gateway", "service-only"])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelway import kinds
-from modelway.cluster.api import Forbidden, Invalid
+from modelway.cluster.api import ApiError, Conflict, Forbidden, Invalid, NotFound, Unreachable
 from simulation import models
 from simulation.clock import parse
 from simulation.server import always
@@ -166,6 +166,21 @@ def test_33_a_pause_does_not_count_towards_the_deadline() -> None:
     assert timedelta(minutes=15) <= ended - since <= timedelta(minutes=15, seconds=4)
 
 
+def test_33_pods_that_an_autoscaler_adds_and_no_node_takes_miss_no_deadline() -> None:
+    rollout = models.canary({"weight": 50, "hold": "30m"}, bake="0s", progressDeadline="5m")
+    world = installed(rollout, replicas=None, autoscaling={"minReplicas": 2, "maxReplicas": 6})
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.script("v2", is_unschedulable=True)
+    world.autoscaler.targets[world.revision_of("v2")] = 6
+    world.change(kinds.HORIZONTAL_POD_AUTOSCALER, world.revision_of("v2"), lambda item: item.update(status={}))
+    world.run_for(1200)
+    assert len(world.pods("v2")) == 6
+    assert (world.rollout()["stepState"], world.weights()) == ("Holding", {"v1": 50, "v2": 50})
+    world.script("v2")
+    world.run_to_phase("Healthy", within=3600)
+
+
 def test_54_a_missing_runtime_is_found_before_anything_starts() -> None:
     world = installed(TWO_STEPS)
     upgrade(world, "v2", model={"format": "torch"})
@@ -210,6 +225,39 @@ def test_11_a_route_that_cannot_be_written_freezes_the_step(error: Exception) ->
     assert world.condition("TrafficProgrammed")["reason"] == "WriteDenied"
     world.server.faults.rules.clear()
     world.run_to_phase("Healthy")
+
+
+REFUSALS: list[Any] = [
+    pytest.param(Forbidden(403, "Forbidden", 'User "modelway" cannot patch resource "httproutes"'), id="rights"),
+    pytest.param(Forbidden(403, "Forbidden", "admission webhook denied it"), id="policy"),
+    pytest.param(Invalid(422, "Invalid", "no"), id="invalid"),
+    pytest.param(Conflict(409, "Conflict", "the object has been modified"), id="conflict"),
+    pytest.param(Unreachable(500, "InternalError", "failed calling webhook: context deadline exceeded"), id="webhook"),
+    pytest.param(NotFound(404, "NotFound", "the server could not find the requested resource"), id="no-such-kind"),
+]
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+def test_11_whatever_refuses_the_route_in_mid_rollout_moves_nothing_else(error: ApiError) -> None:
+    world = installed(TWO_STEPS)
+    world.oracle.expects_no_outage = True
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.server.faults.rules.append(always(error, ["apply"], kinds.HTTP_ROUTE))
+    reach(world, 1, "Routing")
+    world.run_for(5)
+    before = world.replicas("v1"), world.replicas("v2")
+    asked = len(world.server.requests)
+    world.run_for(1800)
+    assert world.weights() == {"v1": 90, "v2": 10}
+    assert (world.status()["weight"], world.rollout()["stepIndex"], world.rollout()["stepState"]) == (10, 1, "Routing")
+    assert (world.replicas("v1"), world.replicas("v2")) == before
+    tried = [item for item in world.server.requests[asked:] if item[:2] == ("apply", kinds.HTTP_ROUTE)]
+    assert 1 <= len(tried) <= 80
+    world.server.faults.rules.clear()
+    world.run_to_phase("Healthy")
+    world.run_for(120)
+    serves_alone(world, "v2")
 
 
 def test_06_a_gateway_that_never_reports_freezes_the_step() -> None:

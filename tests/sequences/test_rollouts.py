@@ -123,7 +123,7 @@ def test_a_step_of_weight_0_starts_a_pod_without_traffic() -> None:
     world.run_to_phase("Healthy")
 
 
-def test_an_edit_of_the_steps_counts_from_the_next_rollout_and_says_so_once() -> None:
+def test_30_an_edit_of_the_steps_counts_from_the_next_rollout_and_says_so_once() -> None:
     world = quiet_world(installed(TWO_STEPS))
     upgrade(world, "v2")
     reach(world, 0, "Holding")
