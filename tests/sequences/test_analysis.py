@@ -181,6 +181,20 @@ def test_57_what_happened_before_the_step_had_settled_counts_for_nothing() -> No
     assert all(item["judgements"][0]["verdict"] == "Pass" for item in evidence(world, 2)["decisions"])
 
 
+def test_57_what_is_still_read_for_the_step_before_is_not_taken() -> None:
+    world = serving(judged(ERRORS))
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    world.process.asker.is_behind = True
+    reach(world, 1, "Holding")
+    world.script("v2", errors=0.9)
+    world.run_for(600)
+    assert (world.rollout()["stepState"], verdict(world)) == ("Analyzing", ("Unknown", "NoData"))
+    world.process.asker.is_behind = False
+    world.run_for(61)
+    assert world.rollout()["reason"] == "AnalysisFailed"
+
+
 def test_57_a_gap_counts_for_nothing_and_what_was_seen_before_stays() -> None:
     world = serving(judged(ERRORS, steps=({"weight": 10, "hold": "20m"},)))
     upgrade(world, "v2")

@@ -29,9 +29,13 @@ class Asker:
         self._readings: dict[Key, Readings] = {}
         self.is_cut_off = False
         """Whether no pod can be reached."""
+        self.is_behind = False
+        """Whether it goes on with what it was asked before."""
 
     def ask(self, key: Key, inquiry: Inquiry | None) -> None:
         """From now on ask this."""
+        if self.is_behind and key in self._inquiries:
+            return
         if inquiry is None:
             self._inquiries.pop(key, None)
             self._due.pop(key, None)
