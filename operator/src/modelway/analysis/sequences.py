@@ -207,12 +207,15 @@ def _bets(trials: float, p: float, stakes: _Stakes) -> Evidence:
     bets = [(tilt, stake - trials * log1p(p * growth)) for tilt, growth, stake in stakes]
 
     def evidence(events: float) -> float:
+        wealth = 0.0
         try:
-            # Never the logarithm of 0: the part of the stake that is kept is in the sum.
-            return log(sum([exp(start + tilt * events) for tilt, start in bets]))
+            for tilt, start in bets:
+                wealth += exp(start + tilt * events)
         except OverflowError:
             # Beyond all proof, and a little less than it is.
-            return max([start + tilt * events for tilt, start in bets])
+            return max(start + tilt * events for tilt, start in bets)
+        # Never of 0: the part of the stake that is kept is in the sum.
+        return log(wealth)
 
     return evidence
 
@@ -221,14 +224,21 @@ def _against(share: Share, stakes: _Stakes) -> Callable[[float], tuple[float, fl
     """Evidence against any share p, and how fast it changes with p."""
     events, trials = share
     bets = [(stake + tilt * events, growth) for tilt, growth, stake in stakes]
-    growths = [growth for _, growth in bets]
+
+    def added(p: float, top: float) -> tuple[float, float]:
+        # One loop over numbers: this is what a judgement does most.
+        whole = change = 0.0
+        for start, growth in bets:
+            rate = p * growth
+            part = exp(start - trials * log1p(rate) - top)
+            whole += part
+            change += part * growth / (1 + rate)
+        return top + log(whole), -trials * change / whole
 
     def evidence(p: float) -> tuple[float, float]:
-        logs = [start - trials * log1p(p * growth) for start, growth in bets]
-        top = max(logs)
-        parts = [exp(wealth - top) for wealth in logs]
-        whole = sum(parts)
-        change = sum([part * growth / (1 + p * growth) for part, growth in zip(parts, growths, strict=True)])
-        return top + log(whole), -trials * change / whole
+        try:
+            return added(p, 0.0)
+        except OverflowError:
+            return added(p, max(start - trials * log1p(p * growth) for start, growth in bets))
 
     return evidence
