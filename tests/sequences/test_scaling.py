@@ -7,6 +7,7 @@ import pytest
 from modelway import kinds
 from modelway.cluster.api import Invalid
 from simulation import models
+from simulation.selectors import contains, labels
 from simulation.server import always
 from simulation.stories import TWO_STEPS, installed, reach, rest, serves_alone, upgrade
 from simulation.world import World
@@ -149,6 +150,21 @@ def test_23_promotion_keeps_the_size_that_the_autoscaler_had_found() -> None:
     world.run_for(60)
     names = [item["metadata"]["name"] for item in world.store.all(kinds.HORIZONTAL_POD_AUTOSCALER)]
     assert names == [world.revision_of("v2")]
+
+
+def test_20_each_autoscaler_reads_the_pods_of_its_revision_and_no_others() -> None:
+    world = autoscaled()
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    read: dict[str, set[str]] = {}
+    for hpa in world.store.all(kinds.HORIZONTAL_POD_AUTOSCALER):
+        name = hpa["spec"]["scaleTargetRef"]["name"]
+        target = world.store.find(kinds.DEPLOYMENT, models.NAMESPACE, name)
+        assert target is not None
+        wanted = target["spec"]["selector"]["matchLabels"]
+        pods = [pod for pod in world.pods() if contains(labels(pod), wanted)]
+        read[world.version_of(name)] = {pod["metadata"]["name"] for pod in pods}
+    assert read == {v: {pod["metadata"]["name"] for pod in world.pods(v)} for v in ("v1", "v2")}
 
 
 @pytest.mark.parametrize("seed", range(6))
