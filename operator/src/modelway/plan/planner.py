@@ -61,8 +61,8 @@ def plan(observed: Observed) -> Plan:
     scene = judged.knowing(rollouts.baked(judged))
     scene = scene.knowing(engine.advanced(scene))
     scene = scene.knowing(rollouts.dated(scene))
-    scene = replace(scene, record=rollouts.retired(scene), archive=trial.closed(judged, scene))
-    scene = replace(scene, mirror=shadowing.mirror(scene))
+    archive, mirror = trial.closed(judged, scene), shadowing.mirror(scene)
+    scene = replace(scene, record=rollouts.retired(scene), archive=archive, mirror=mirror)
     return _decision(scene, wanted)
 
 
