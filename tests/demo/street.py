@@ -2,9 +2,10 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from demo import manifests, objects
 from demo.load import Load
@@ -62,14 +63,21 @@ def model(where: Place, name: str, version: str, rollout: Manifest, **fields: Ma
 
 @asynccontextmanager
 async def street(
-    where: Place, known: Models, name: str, rollout: Manifest, *, per_second: float = RATE, **fields: Manifest
+    where: Place,
+    known: Models,
+    name: str,
+    rollout: Manifest,
+    *,
+    per_second: float = RATE,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    **fields: Manifest,
 ) -> AsyncIterator[Street]:
     """Version 1 serves under load. Raises AssertionError at the end where a request failed; then the model goes."""
     found = Street(
         where=where,
         name=name,
         objects=Objects(where.kubectl, where.namespace),
-        load=Load(where.target(name), known, per_second=per_second),
+        load=Load(replace(where.target(name), headers=headers), known, per_second=per_second),
     )
     found.apply("1", rollout, **fields)
     await found.until("version 1 serves", functools.partial(objects.serves, "1"))

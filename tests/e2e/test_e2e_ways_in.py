@@ -132,6 +132,16 @@ async def test_14_a_session_stays_with_its_version_and_an_abort_ends_it(where: P
         await seen.until("it is taken back", is_rolled_back)
 
 
+async def test_57_a_caller_who_passes_for_a_comparator_is_evidence_like_any_other(where: Place, known: Models) -> None:
+    metrics = [{"name": "errors", "builtin": "ErrorRate", "max": 0.05}]
+    analysis = {"interval": "5s", "minSamples": 20, "metrics": metrics}
+    rollout = HALF | {"steps": [{"weight": 50}], "analysis": analysis, "drain": "3s"}
+    marked = {names.SHADOW_HEADER: "1"}
+    async with street(where, known, "marked", rollout, per_second=50, headers=marked) as seen:
+        seen.apply("2", rollout)
+        await seen.until("version 2 serves", functools.partial(objects.serves, "2"))
+
+
 async def test_12_a_comparator_that_dies_costs_its_callers_nothing(where: Place, known: Models) -> None:
     rollout = HALF | {"shadow": {"percent": 100, "maxRequestsPerSecond": 50}}
     async with street(where, known, "mirrored", rollout, per_second=100) as seen:
