@@ -17,6 +17,7 @@ from modelway.plan import (
     engine,
     fallback,
     gateways,
+    inquiries,
     orders,
     reach,
     rollouts,
@@ -52,7 +53,7 @@ def plan(observed: Observed) -> Plan:
         wanted.blocked,
         reach.blocked(scene, wanted),
         gateways.unmirrored(replace(scene, mirror=shadowing.asked(scene))),
-        trial.blocked(scene, wanted.existing),
+        inquiries.blocked(scene, wanted.existing),
     )
     wanted = replace(wanted, blocked=next(filter(None, reasons), None))
     scene = scene.knowing(rollouts.decided(scene, wanted))
@@ -100,7 +101,7 @@ def _decision(scene: Scene, wanted: Wanted) -> Plan:
         trouble=trouble.of_revision(candidate) if candidate else None,
         stable_trouble=trouble.of_revision(stable) if stable else None,
         traffic_trouble=_traffic_trouble(scene),
-        inquiry=trial.inquiry(scene),
+        inquiry=inquiries.inquiry(scene),
         archive=scene.archive,
         judgements=scene.judgements or (),
         notes=fallback.notes(scene),

@@ -1,34 +1,25 @@
-"""What the candidate is judged by now: which requests count, whom to ask, and what the evidence amounts to. Pure.
+"""What the candidate is judged by now: which requests count, and what the evidence amounts to. Pure.
 
 A step is judged while it holds, and the promoted revision during its bake. In between (while traffic moves, or the
 candidate has lost its pods) nothing counts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from modelway.analysis import archive as archives
 from modelway.analysis import judgement as judgements
 from modelway.analysis.archive import NO_EVIDENCE, Archive, Decision
 from modelway.analysis.evidence import Evidence
 from modelway.analysis.figures import NOTHING
-from modelway.analysis.inquiry import Inquiry, Target
 from modelway.analysis.verdicts import Judgement, Verdict
 from modelway.analysis.window import Window
 from modelway.api.analysis import Analysis, Metric
-from modelway.plan import shadowing
-from modelway.plan.observed import Pod, Revision
+from modelway.plan.observed import Revision
 from modelway.plan.record import Rollout, StepState, timestamp
-from modelway.plan.scene import JUDGED_STATES, WAITING_STATES, Scene
-from modelway.plan.trouble import Trouble
+from modelway.plan.scene import JUDGED_STATES, Scene
 from modelway.resources import workload
-
-TARGETS = 40
-"""Most pods of one revision that are read: by name, so that they are the same ones each time."""
-
-LOADING_INTERVAL = timedelta(seconds=2)
-DEFAULT_PORT = 8002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +46,11 @@ class Trial:
     @property
     def metrics(self) -> Mapping[str, Metric]:
         """Those that can be judged at this weight, by name."""
-        return {metric.name: metric for metric in self.analysis.metrics if self.weight or not _needs_traffic(metric)}
+        return {metric.name: metric for metric in self.analysis.metrics if self.weight or not needs_traffic(metric)}
 
 
-def _needs_traffic(metric: Metric) -> bool:
+def needs_traffic(metric: Metric) -> bool:
+    """Whether its figures come from requests of callers."""
     return metric.builtin is not None and not metric.needs_shadow
 
 
@@ -200,90 +192,3 @@ def closed(before: Scene, after: Scene) -> Archive:
         return before.archive
     decision = Decision(step=current.step, since=current.since, until=before.observed.now, judgements=before.judgements)
     return before.archive.decided(decision, before.record.stable)
-
-
-def inquiry(scene: Scene) -> Inquiry | None:
-    """Whom to ask from now on; None for nobody."""
-    now = trial(scene)
-    return _of_trial(scene, now) if now else _of_loading(scene)
-
-
-def _of_trial(scene: Scene, now: Trial) -> Inquiry:
-    revisions = (now.candidate, *((now.stable,) if now.stable else ()))
-    comparator = shadowing.target(scene)
-    return Inquiry(
-        id=now.id,
-        interval=now.analysis.interval,
-        targets=(
-            *(target for revision in revisions for target in _targets(revision, ready=True)),
-            *((comparator,) if comparator else ()),
-        ),
-        metrics=tuple(metric for metric in now.metrics.values() if metric.builtin is None),
-        bindings={
-            "candidate": now.candidate.hash,
-            "stable": now.stable.hash if now.stable else _hash(scene, now.rollout.origin),
-            "namespace": scene.parent.namespace,
-            "name": scene.parent.name,
-            "model": scene.model_name,
-            "rollout": str(now.rollout.id),
-            "step": str(now.step + 1),
-            "since": timestamp(now.since),
-        },
-    )
-
-
-def _hash(scene: Scene, name: str) -> str:
-    revision = scene.observed.revision(name)
-    return revision.hash if revision else ""
-
-
-def _of_loading(scene: Scene) -> Inquiry | None:
-    """How far the candidate's pods have come, for the eye: only their readiness decides."""
-    rollout, candidate = scene.rollout, scene.candidate
-    if rollout is None or candidate is None or rollout.state not in WAITING_STATES:
-        return None
-    targets = tuple(_targets(candidate, ready=False))
-    return (
-        Inquiry(id=f"{rollout.id}/{rollout.step}/loading", interval=LOADING_INTERVAL, targets=targets, bindings={})
-        if targets
-        else None
-    )
-
-
-def _targets(revision: Revision, *, ready: bool) -> Iterator[Target]:
-    port = _port(revision)
-    if port is None:
-        return
-    for pod in [pod for pod in revision.pods if _is_asked(pod, ready)][:TARGETS]:
-        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
-        yield Target(pod=pod.name, address=f"{host}:{port}", revision=revision.name)
-
-
-def _is_asked(pod: Pod, ready: bool) -> bool:
-    return bool(pod.ip) and pod.is_started and not pod.is_terminating and pod.is_ready == ready
-
-
-def _port(revision: Revision) -> int | None:
-    """Where its pods give figures; None where its runtime does not."""
-    spec = revision.runtime.get("spec") or {}
-    if (spec.get("capabilities") or {}).get("metrics") != "Modelway":
-        return None
-    return int((spec.get("ports") or {}).get("metrics") or DEFAULT_PORT)
-
-
-def blocked(scene: Scene, target: Revision | None) -> Trouble | None:
-    """Why the analysis of the spec cannot be done on these revisions: found before a pod starts."""
-    analysis = scene.spec.rollout.analysis
-    is_due = scene.rollout is None and target is not None and target.name != scene.record.stable
-    if not is_due or analysis is None or scene.stable is None:
-        return None
-    asked = next((metric for metric in analysis.metrics if _needs_traffic(metric)), None)
-    silent = next((item for item in (target, scene.stable) if item is not None and _port(item) is None), None)
-    if asked is None or silent is None:
-        return None
-    message = (
-        f"rollout.analysis: {asked.name} needs {asked.builtin}, which {silent.runtime['kind']} "
-        f"{silent.runtime['name']} does not give (capabilities.metrics): use a metric with prometheus or web, or "
-        "a runtime that gives it"
-    )
-    return Trouble(reason="FeatureNotSupported", message=message)

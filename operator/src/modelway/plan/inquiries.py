@@ -1,0 +1,105 @@
+"""Whom to ask about a rollout now, and what: pods of both revisions, the comparator and providers. Pure."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from modelway.analysis.inquiry import Inquiry, Target
+from modelway.plan import shadowing, trial
+from modelway.plan.observed import Pod, Revision
+from modelway.plan.record import timestamp
+from modelway.plan.scene import WAITING_STATES, Scene
+from modelway.plan.trial import Trial
+from modelway.plan.trouble import Trouble
+
+TARGETS = 40
+"""Most pods of one revision that are read: by name, so that they are the same ones each time."""
+
+LOADING_INTERVAL = timedelta(seconds=2)
+DEFAULT_PORT = 8002
+
+
+def inquiry(scene: Scene) -> Inquiry | None:
+    """Whom to ask from now on; None for nobody."""
+    now = trial.trial(scene)
+    return _of_trial(scene, now) if now else _of_loading(scene)
+
+
+def _of_trial(scene: Scene, now: Trial) -> Inquiry:
+    revisions = (now.candidate, *((now.stable,) if now.stable else ()))
+    comparator = shadowing.target(scene)
+    return Inquiry(
+        id=now.id,
+        interval=now.analysis.interval,
+        targets=(
+            *(target for revision in revisions for target in _targets(revision, ready=True)),
+            *((comparator,) if comparator else ()),
+        ),
+        metrics=tuple(metric for metric in now.metrics.values() if metric.builtin is None),
+        bindings={
+            "candidate": now.candidate.hash,
+            "stable": now.stable.hash if now.stable else _hash(scene, now.rollout.origin),
+            "namespace": scene.parent.namespace,
+            "name": scene.parent.name,
+            "model": scene.model_name,
+            "rollout": str(now.rollout.id),
+            "step": str(now.step + 1),
+            "since": timestamp(now.since),
+        },
+    )
+
+
+def _hash(scene: Scene, name: str) -> str:
+    revision = scene.observed.revision(name)
+    return revision.hash if revision else ""
+
+
+def _of_loading(scene: Scene) -> Inquiry | None:
+    """How far the candidate's pods have come, for the eye: only their readiness decides."""
+    rollout, candidate = scene.rollout, scene.candidate
+    if rollout is None or candidate is None or rollout.state not in WAITING_STATES:
+        return None
+    targets = tuple(_targets(candidate, ready=False))
+    return (
+        Inquiry(id=f"{rollout.id}/{rollout.step}/loading", interval=LOADING_INTERVAL, targets=targets, bindings={})
+        if targets
+        else None
+    )
+
+
+def _targets(revision: Revision, *, ready: bool) -> Iterator[Target]:
+    port = _port(revision)
+    if port is None:
+        return
+    for pod in [pod for pod in revision.pods if _is_asked(pod, ready)][:TARGETS]:
+        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+        yield Target(pod=pod.name, address=f"{host}:{port}", revision=revision.name)
+
+
+def _is_asked(pod: Pod, ready: bool) -> bool:
+    return bool(pod.ip) and pod.is_started and not pod.is_terminating and pod.is_ready == ready
+
+
+def _port(revision: Revision) -> int | None:
+    """Where its pods give figures; None where its runtime does not."""
+    spec = revision.runtime.get("spec") or {}
+    if (spec.get("capabilities") or {}).get("metrics") != "Modelway":
+        return None
+    return int((spec.get("ports") or {}).get("metrics") or DEFAULT_PORT)
+
+
+def blocked(scene: Scene, target: Revision | None) -> Trouble | None:
+    """Why the analysis of the spec cannot be done on these revisions: found before a pod starts."""
+    analysis = scene.spec.rollout.analysis
+    is_due = scene.rollout is None and target is not None and target.name != scene.record.stable
+    if not is_due or analysis is None or scene.stable is None:
+        return None
+    asked = next((metric for metric in analysis.metrics if trial.needs_traffic(metric)), None)
+    silent = next((item for item in (target, scene.stable) if item is not None and _port(item) is None), None)
+    if asked is None or silent is None:
+        return None
+    message = (
+        f"rollout.analysis: {asked.name} needs {asked.builtin}, which {silent.runtime['kind']} "
+        f"{silent.runtime['name']} does not give (capabilities.metrics): use a metric with prometheus or web, or "
+        "a runtime that gives it"
+    )
+    return Trouble(reason="FeatureNotSupported", message=message)
