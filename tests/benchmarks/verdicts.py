@@ -9,20 +9,20 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 from scipy.stats import binom
 
-from modelway.analysis import figures, sequences
+from modelway.analysis import figures, segments, sequences
 from modelway.analysis.figures import Pairs, Sums
 from modelway.analysis.judgement import judge, spent
 from modelway.analysis.sequences import Share
 from modelway.analysis.verdicts import Verdict
 from modelway.analysis.window import Window
-from modelway.api.analysis import Analysis, Metric
+from modelway.api.analysis import Analysis, By, Metric
 
 CONFIDENCE_PERCENT = 95
 WEIGHTS = (5, 25, 50)
@@ -35,6 +35,8 @@ MOST = 20_000
 """Requests of the candidate, or pairs, in which a fault is to be found."""
 MIRRORED = 0.2
 BASELINE = 0.1
+SHARES = (0.4, 0.2, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03, 0.02, 0.01, 0.009, 0.001)
+"""Of the requests, by group: ten with a name, the others, and those without a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,7 @@ class Step:
     weight: int
     """Percent."""
     looks: int = LOOKS
-    requests: int = REQUESTS
+    requests: float = REQUESTS
     """In each interval, on average, of both revisions."""
 
 
@@ -174,6 +176,19 @@ def windows(random: Generator, step: Step, stable: Revision, candidate: Revision
         )
 
 
+def divided(
+    random: Generator, step: Step, stable: Revision, candidate: Revision
+) -> Iterator[tuple[Window, Mapping[str, Window]]]:
+    """The same of all requests and of each group, where groups have different parts of the requests."""
+    parts = {
+        f"group {number}": windows(random, replace(step, requests=step.requests * share), stable, candidate)
+        for number, share in enumerate(SHARES)
+    }
+    for found in zip(*parts.values(), strict=True):
+        sums = {side: sum((getattr(part, side) for part in found), Sums()) for side in ("candidate", "stable")}
+        yield replace(found[0], pairs=Pairs(), **sums), dict(zip(parts, found, strict=True))
+
+
 class _Counts:
     """The sums of one revision so far."""
 
@@ -212,12 +227,22 @@ def is_aborted(
     """Whether any metric fails at any look at any step of a rollout, by default from a revision to its equal."""
     level = spent(CONFIDENCE_PERCENT, len(metrics), len(WEIGHTS))
     analysis = Analysis(confidence_percent=CONFIDENCE_PERCENT)
+    is_divided = any(metric.by for metric in metrics)
     return any(
-        judge(metric, window, analysis, level).verdict is Verdict.FAIL
+        segments.judge(metric, window, groups, analysis, level).verdict is Verdict.FAIL
         for weight in WEIGHTS
-        for window in windows(random, Step(weight=weight), revision, candidate or revision)
+        for window, groups in _looks(random, Step(weight=weight), revision, candidate or revision, is_divided)
         for metric in metrics
     )
+
+
+def _looks(
+    random: Generator, step: Step, stable: Revision, candidate: Revision, is_divided: bool
+) -> Iterator[tuple[Window, Mapping[str, Window]]]:
+    if is_divided:
+        yield from divided(random, step, stable, candidate)
+    else:
+        yield from ((window, {}) for window in windows(random, step, stable, candidate))
 
 
 def just_met(revision: Revision) -> tuple[Metric, ...]:
@@ -227,6 +252,12 @@ def just_met(revision: Revision) -> tuple[Metric, ...]:
         Metric(name="slow", builtin="LatencyP99", max=revision.p99),
         Metric(name="flow", builtin="Throughput", max_decrease_percent=1),
     )
+
+
+def each_met(revision: Revision) -> tuple[Metric, ...]:
+    """The same limits for each group, of which there are as many as there may be."""
+    by = By(input="language", max_groups=len(SHARES) - 2)
+    return tuple(metric.model_copy(update={"by": by}) for metric in just_met(revision)[:2])
 
 
 def false_aborts(seed: int, rollouts: int, limits: Callable[[Revision], Sequence[Metric]]) -> int:
@@ -305,6 +336,9 @@ def _aborts(seed: int, rollouts: int) -> Iterator[str]:
         ("usual: +50 %, +20 %, 1 % above the noise", lambda _: USUAL),
     ):
         yield _aborted(name, false_aborts(seed, rollouts, limits), rollouts)
+    few = max(1, rollouts * 3 // 10)
+    name = f"met exactly in each of {len(SHARES)} groups, {few} rollouts"
+    yield _aborted(name, false_aborts(seed, few, each_met), few)
     yield _aborted(
         "errors met exactly, a test for one look at 5 % made at each", one_look_aborts(seed, rollouts), rollouts
     )
@@ -349,14 +383,18 @@ def _passes(seed: int, steps: int) -> Iterator[str]:
 
 
 def _limits() -> Iterator[str]:
-    yield "| `max` | requests |\n|---|---|"
+    yield "| `max` | requests | of one group of ten |\n|---|---|---|"
     level = spent(CONFIDENCE_PERCENT, len(USUAL), len(WEIGHTS))
     for limit in (0.005, 0.01, 0.015, 0.02, 0.025):
-        proof = sequences.price(level)
-        requests = next(
-            number for number in range(20, 10**6, 10) if sequences.above(Share(0.03 * number, number), limit) >= proof
-        )
-        yield f"| {_percent(limit)} | {requests:,} |"
+        alone, one_of_ten = (_proven(limit, sequences.price(part)) for part in (level, level / (len(SHARES) + 1)))
+        yield f"| {_percent(limit)} | {alone:,} | {one_of_ten:,} |"
+
+
+def _proven(limit: float, proof: float) -> int:
+    """Requests until exactly 3 % errors are proven to be above a limit."""
+    return next(
+        number for number in range(20, 10**6, 10) if sequences.above(Share(0.03 * number, number), limit) >= proof
+    )
 
 
 def steps_for(metric: Metric) -> tuple[Step, ...]:

@@ -1,28 +1,19 @@
 """Evidence before promotion: steps that are judged, verdicts that take a candidate back, and a bake that judges on."""
 
-import json
 from typing import Any
 
 import pytest
 
-from modelway import kinds, names
 from modelway.analysis.figures import Answer
 from modelway.cli import view
 from modelway.cli.objects import Model
-from simulation import models
-from simulation.stories import compare, installed, reach, rest, serves_alone, upgrade
+from simulation.stories import compare, evidence, installed, judged, reach, rest, serves_alone, upgrade
 from simulation.world import World
 
 ERRORS = {"name": "errors", "builtin": "ErrorRate", "max": 0.01}
 SLOW = {"name": "slow", "builtin": "LatencyP95", "maxIncreasePercent": 20}
 SCORE = {"name": "score", "prometheus": {"address": "http://prometheus:9090", "query": "score"}, "max": 0.5}
 ALERT = {"name": "alert", "alertmanager": {"address": "http://alerts:9093", "matchers": ['alertname="Bad"']}}
-
-
-def judged(*metrics: Any, steps: Any = None, bake: str = "10m", **analysis: Any) -> Any:
-    """`spec.rollout` with an analysis."""
-    found = steps or ({"weight": 10, "hold": "1m"}, {"weight": 50, "hold": "1m"})
-    return models.canary(*found, bake=bake, analysis={"metrics": list(metrics), **analysis})
 
 
 def serving(rollout: Any, rate: float = 100.0, **fields: Any) -> World:
@@ -37,13 +28,6 @@ def serving(rollout: Any, rate: float = 100.0, **fields: Any) -> World:
 def verdict(world: World) -> tuple[str, str]:
     condition = world.condition("AnalysisPassing")
     return condition.get("status", ""), condition.get("reason", "")
-
-
-def evidence(world: World, number: int) -> Any:
-    """What is kept of one rollout."""
-    stored = world.store.find(kinds.CONFIG_MAP, models.NAMESPACE, names.rollout("fraud", number))
-    assert stored is not None
-    return json.loads(stored["data"]["evidence.json"])
 
 
 def test_a_good_candidate_is_promoted_on_evidence() -> None:

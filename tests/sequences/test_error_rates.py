@@ -45,6 +45,20 @@ def test_60_a_thousand_rollouts_without_a_fault(limits: Limits) -> None:
     assert verdicts.false_aborts(SEED, 1000, limits) <= most(1000)
 
 
+def test_60_groups_take_back_no_more_rollouts_than_stated() -> None:
+    assert verdicts.false_aborts(SEED, 10, verdicts.each_met) <= most(10)
+
+
+@pytest.mark.full
+def test_60_three_hundred_rollouts_with_groups_and_without_a_fault() -> None:
+    assert verdicts.false_aborts(SEED, 300, verdicts.each_met) <= most(300)
+
+
+def test_60_the_same_groups_take_back_a_rollout_that_is_bad_in_all_of_them() -> None:
+    worse = Revision(errors=0.04)
+    assert verdicts.is_aborted(np.random.default_rng(SEED), verdicts.each_met(SAME), SAME, candidate=worse)
+
+
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.name)
 def test_60_a_fault_is_found(effect: Effect) -> None:
     steps = 20

@@ -153,6 +153,34 @@ def test_the_page_shows(model: Model, line: str) -> None:
     assert line in view.page(model, NOW)
 
 
+_DE = "errors of language=de: 1.2 % [0.5 %, 2.4 %] of 804 requests"
+
+
+@pytest.mark.parametrize(
+    ("segments", "lines"),
+    [
+        pytest.param({"judged": 0, "small": 0}, ["by language: no groups judged"], id="nothing counted"),
+        pytest.param({"judged": 0, "small": 3}, ["by language: no groups judged, 3 with too few requests"], id="few"),
+        pytest.param(
+            {"judged": 1, "small": 0, "worst": "de", "message": _DE},
+            ["by language: 1 group judged; the worst is de", _DE],
+            id="one",
+        ),
+        pytest.param(
+            {"judged": 4, "small": 2, "worst": "de", "message": "errors: 1 %"},
+            ["by language: 4 groups judged, 2 with too few requests; the worst is de"],
+            id="one that the verdict is about",
+        ),
+    ],
+)
+def test_the_page_shows_how_groups_were_judged_and_the_worst(segments: dict[str, Any], lines: list[str]) -> None:
+    metric = {"name": "errors", "verdict": "Pass", "message": "errors: 1 %"}
+    whole = {"step": 1, "metrics": [metric | {"segments": {"input": "language"} | segments}]}
+    shown = view.page(_changed(analysis=whole), NOW).splitlines()
+    first = shown.index("    ✔ Pass  errors: 1 %") + 1
+    assert [line.strip() for line in shown[first : shown.index("", first)]] == lines
+
+
 @pytest.mark.parametrize(
     ("conditions", "step"),
     [

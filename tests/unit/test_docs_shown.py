@@ -98,7 +98,7 @@ def _story() -> Mapping[str, str]:
     _ask(world, Verb.UNDO)
     world.run_for(120)
     show("undone")
-    return shown | _preview()
+    return shown | _preview() | _segments()
 
 
 def _preview() -> Mapping[str, str]:
@@ -109,6 +109,27 @@ def _preview() -> Mapping[str, str]:
         world.apply(_spec(version, "blue-green"))
         world.run_for(3600)
     return {"preview.status": view.page(Model.parse(world.model()), world.clock())}
+
+
+def _segments() -> Mapping[str, str]:
+    """A candidate that is bad in one language: its rollout while nothing is proven, and its end."""
+    world, shown = World(), {}
+    world.scripts.secrets.add("s3-reader")
+    world.callers.rate, world.callers.languages = 100.0, {"en": 0.7, "de": 0.2, "fr": 0.09, "is": 0.01}
+    world.apply(_spec("2026-11-13", "canary-by-segment"))
+    world.run_to_phase("Healthy")
+    world.scripts.by_uri["s3://models/fraud/2026-11-20"] = Script(errors_of={"de": 0.045, "en": 0.003})
+    world.apply(_spec("2026-11-20", "canary-by-segment"))
+    reach(world, 0, "Holding")
+    world.run_for(300)
+    shown["segments.holding"] = _of_rollout(world)
+    world.run_to_phase("RolledBack", within=1800)
+    shown["segments.failed"] = _of_rollout(world)
+    return shown
+
+
+def _of_rollout(world: World) -> str:
+    return view.page(Model.parse(world.model()), world.clock()).split("\n\n")[1] + "\n"
 
 
 def _refuse(world: World, version: str, script: Script) -> None:

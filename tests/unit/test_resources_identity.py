@@ -120,6 +120,7 @@ def judged(metric: Manifest) -> Manifest:
 
 
 ERRORS = judged({"name": "errors", "builtin": "ErrorRate", "max": 0.5})
+BY_LANGUAGE = judged({"name": "errors", "builtin": "ErrorRate", "max": 0.5, "by": {"input": "language"}})
 RATE = judged({"name": "rate", "builtin": "Throughput", "min": 1})
 QUERY = judged({"name": "score", "prometheus": {"address": "http://p", "query": "up"}, "max": 1})
 CALL = judged({"name": "judge", "web": {"url": "http://j"}})
@@ -133,6 +134,8 @@ METRIC: dict[str, tuple[Manifest, Any, Any]] = {
     "maxDecreasePercent": (RATE, 10, 20),
     "failureLimit": (QUERY, 1, 2),
     "dryRun": (ERRORS, False, True),
+    "by.input": (ERRORS, "language", "country"),
+    "by.maxGroups": (BY_LANGUAGE, 10, 5),
     "prometheus.address": (QUERY, "http://p", "http://q"),
     "prometheus.query": (QUERY, "up", "down"),
     "web.url": (CALL, "http://j", "http://k"),

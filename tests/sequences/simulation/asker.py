@@ -73,7 +73,7 @@ class Asker:
             if process is None or self.is_cut_off:
                 silent.append(target.pod)
             elif target.revision:
-                found.append(self._callers.read(process, target.revision))
+                found.append(self._callers.read(process, target, inquiry.division))
             else:
                 found.append(self._callers.compared(process))
         answers = [replace(self._ask(metric.name), metric=metric.name) for metric in inquiry.metrics]

@@ -4,21 +4,18 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from statistics import NormalDist
 
 from modelway import kinds, names
 from modelway.analysis.figures import Pairs, Reading, Sums, bucket
+from modelway.analysis.inquiry import Division, Target
 from modelway.kinds import Manifest
 from simulation.actors import Gateway
 from simulation.clock import Clock, parse
+from simulation.groups import Process, Shares
 from simulation.rules import Request
-from simulation.scripts import Scripts
+from simulation.scripts import Script, Scripts
 from simulation.selectors import endpoints, is_ready, labels, revision
 from simulation.store import Store
-
-_POINTS = [NormalDist().inv_cdf((index + 0.5) / 200) for index in range(200)]
-"""Quantiles of the normal distribution: durations are log-normal."""
-_SPREAD = 0.35
 
 
 class Callers:
@@ -33,6 +30,12 @@ class Callers:
         """Requests per second to each model."""
         self.split: dict[str, int] = {}
         """Percent by Service, where something else than the weights decides; empty: nothing does."""
+        self.languages: Shares = {}
+        """Of the requests, by the value of their input `language`; empty: they bring none."""
+        self.count_languages = True
+        """Whether processes count by group: older ones do not."""
+        self._divided: dict[str, Process] = {}
+        """What each process counts by group."""
         self._until: datetime | None = None
         self._requests: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -49,7 +52,7 @@ class Callers:
         if since is None or now <= since or not self.rate:
             return False
         for owner in self._store.all(kinds.MODEL_DEPLOYMENT):
-            self._send(owner, self.rate * (now - since).total_seconds())
+            self._send(owner, since, now)
             self._mirror(owner, self.rate * (now - since).total_seconds())
         return False
 
@@ -57,7 +60,7 @@ class Callers:
         """Nothing here waits for time: whoever asks lets the callers catch up first."""
         return None
 
-    def read(self, pod: Manifest, name: str) -> Reading:
+    def read(self, pod: Manifest, target: Target, division: Division | None) -> Reading:
         """What one process says about itself."""
         self.step()
         run = _run(pod)
@@ -65,9 +68,21 @@ class Callers:
         sums = Sums(requests=self._requests[run], errors=self._errors[run], latency=latency)
         uptime = (self._clock() - parse(pod["metadata"]["creationTimestamp"])).total_seconds()
         state = "Ready" if is_ready(pod) else "Loading"
+        by_group = None
+        if division is not None and self.count_languages:
+            by_group = self._process(run).asked(division, target.known, self._clock())
         return Reading(
-            pod=pod["metadata"]["name"], run=run, revision=name, state=state, uptime_seconds=uptime, sums=sums
+            pod=target.pod,
+            run=run,
+            revision=target.revision,
+            state=state,
+            uptime_seconds=uptime,
+            sums=sums,
+            divided=by_group,
         )
+
+    def _process(self, run: str) -> Process:
+        return self._divided.setdefault(run, Process(run))
 
     def compared(self, deployment: Manifest) -> Reading:
         """What a comparator says."""
@@ -94,22 +109,38 @@ class Callers:
             pairs, flipped = self._compared.get(deployment["metadata"]["uid"], (0.0, 0.0))
             self._compared[deployment["metadata"]["uid"]] = pairs + copies, flipped + copies * script.flips
 
-    def _send(self, owner: Manifest, amount: float) -> None:
+    def _send(self, owner: Manifest, since: datetime, until: datetime) -> None:
+        amount = self.rate * (until - since).total_seconds()
         for pod, share in self._shares(owner):
             script = self._scripts.of(_uri(pod))
             run = _run(pod)
-            whole, failed = self._parts.setdefault(run, [0.5, 0.5])
-            whole += amount * share
-            requests = math.floor(whole)
-            failed += requests * script.errors
-            errors = min(requests, math.floor(failed))
-            self._parts[run] = [whole - requests, failed - errors]
+            if self.languages:
+                requests, errors = self._speak(run, script, amount * share, since, until)
+            else:
+                requests, errors = self._sent(run, script, amount * share)
             self._requests[run] += requests
             self._errors[run] += errors
             counts = self._latency.setdefault(run, Counter())
             for _ in range(requests - errors):
-                point = _POINTS[(counts.total() * 89) % len(_POINTS)]
-                counts[bucket(script.latency * math.exp(_SPREAD * point))] += 1
+                counts[bucket(script.duration(counts.total()))] += 1
+
+    def _sent(self, run: str, script: Script, amount: float) -> tuple[int, int]:
+        """Whole requests, and those of them that fail."""
+        whole, failed = self._parts.setdefault(run, [0.5, 0.5])
+        whole += amount
+        requests = math.floor(whole)
+        failed += requests * script.errors
+        errors = min(requests, math.floor(failed))
+        self._parts[run] = [whole - requests, failed - errors]
+        return requests, errors
+
+    def _speak(self, run: str, script: Script, amount: float, since: datetime, until: datetime) -> tuple[int, int]:
+        """The same of requests that bring a value."""
+        process, requests, errors = self._process(run), 0, 0
+        for value, share in self.languages.items():
+            sent, failed = process.send(value, script, amount * share, since, until)
+            requests, errors = requests + sent, errors + failed
+        return requests, errors
 
     def _shares(self, owner: Manifest) -> Iterator[tuple[Manifest, float]]:
         """Each ready pod behind the model, with its share of the requests."""

@@ -1,7 +1,14 @@
 """How the pods of a model behave: one script for each model URI, replaceable while they run."""
 
 import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import NormalDist
+
+_POINTS = [NormalDist().inv_cdf((index + 0.5) / 200) for index in range(200)]
+"""Quantiles of the normal distribution: durations are log-normal."""
+_SPREAD = 0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +42,16 @@ class Script:
     """Seconds from SIGTERM to the end."""
     errors: float = 0.0
     """Share of the requests that fail."""
+    errors_of: Mapping[str, float] = field(default_factory=dict)
+    """Share of the requests that fail, by the value that they bring, in place of `errors`."""
     flips: float = 0.0
     """Share of its answers that differ from those of a version without flips."""
     latency: float = 0.02
     """Median duration of a request in seconds."""
+
+    def duration(self, number: int) -> float:
+        """How long one of its answers takes, in seconds."""
+        return self.latency * math.exp(_SPREAD * _POINTS[(number * 89) % len(_POINTS)])
 
 
 HEALTHY = Script()

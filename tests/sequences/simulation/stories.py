@@ -1,5 +1,6 @@
 """Beginnings that many tests share, and the comparison with golden logs."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,19 @@ def installed(
     world.apply(models.spec("v1", gateway=gateway, rollout=rollout or TWO_STEPS, **fields))
     world.run_to_phase("Suspended" if fields.get("replicas") == 0 else "Healthy")
     return world
+
+
+def judged(*metrics: Any, steps: Any = None, bake: str = "10m", **analysis: Any) -> Any:
+    """`spec.rollout` with an analysis."""
+    found = steps or ({"weight": 10, "hold": "1m"}, {"weight": 50, "hold": "1m"})
+    return models.canary(*found, bake=bake, analysis={"metrics": list(metrics), **analysis})
+
+
+def evidence(world: World, number: int) -> Any:
+    """What is kept of one rollout."""
+    stored = world.store.find(kinds.CONFIG_MAP, models.NAMESPACE, names.rollout("fraud", number))
+    assert stored is not None
+    return json.loads(stored["data"]["evidence.json"])
 
 
 def upgrade(world: World, version: str, **changes: Any) -> None:

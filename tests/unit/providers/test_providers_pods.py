@@ -3,13 +3,16 @@
 import asyncio
 import json
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from aiohttp import web
 
-from modelway.analysis.figures import Pairs, Reading, Sums
-from modelway.analysis.inquiry import Target
+from modelway.analysis.figures import Divided, Pairs, Reading, Sums
+from modelway.analysis.inquiry import Division, Target
 from modelway.providers import pods
 from modelway.providers.calls import Caller
 from modelway.providers.pods import Heard, Pods
@@ -70,6 +73,94 @@ async def test_the_comparators_pairs_and_examples_become_a_reading(serve: Any, s
         examples=({"output": "label", "kind": "Classes", "stable": "1", "candidate": "0"},),
     )
     assert await read(caller, target(site.address, "fraud-comparator-1", "")) == Heard((reading,), ())
+
+
+BY = Division(input="sprache & ort", names=("de", "größe"), more=8, has_latency=True, slot=timedelta(seconds=7.5))
+COUNTED = {
+    "by": "sprache & ort",
+    "after": 7,
+    "upTo": 11,
+    "counts": {
+        "de": {"requests": 10, "errors": 1, "latency": {"141": 6, "150": 3}},
+        "(other)": {"requests": 2, "errors": 0},
+    },
+}
+
+
+async def read_by(caller: Caller, site: Any, division: Division | None = BY, **more: Any) -> Reading | None:
+    target = Target(pod="fraud-1", address=site.address, revision=NAME, **more)
+    heard = await Pods(caller, seconds=5.0).read((target,), {}, division)
+    return heard.readings[0] if heard.readings else None
+
+
+async def test_a_pod_is_asked_for_groups_and_for_what_came_after_the_slot_that_is_known(
+    serve: Any, saying: Any, caller: Caller
+) -> None:
+    site = await serve(saying(FIGURES | {"groups": COUNTED}))
+    reading = await read_by(caller, site, known=("7f3a", 7))
+    assert reading is not None
+    assert reading.sums == Sums(requests=12, errors=2, latency={141: 7, 150: 3})
+    assert reading.divided == Divided(
+        names=("de", "größe"),
+        after=7,
+        up_to=11,
+        sums={"de": Sums(requests=10, errors=1, latency={141: 6, 150: 3}), "(other)": Sums(requests=2)},
+    )
+    ((_, path, _),) = site.asked
+    assert parse_qsl(path.partition("?")[2]) == [
+        ("by", "sprache & ort"),
+        ("slotSeconds", "7.5"),
+        ("more", "8"),
+        ("latency", "1"),
+        ("after", "7f3a.7"),
+        ("name", "de"),
+        ("name", "größe"),
+    ]
+
+
+async def test_a_pod_that_is_asked_for_no_groups_gives_none(serve: Any, saying: Any, caller: Caller) -> None:
+    site = await serve(saying(FIGURES | {"groups": COUNTED}))
+    reading = await read_by(caller, site, None)
+    assert (reading and reading.divided, site.asked[0][1]) == (None, "/internal/figures")
+
+
+WRONG_GROUPS: list[Any] = [
+    pytest.param(None, id="an older runtime"),
+    pytest.param([], id="a list"),
+    pytest.param(COUNTED | {"by": "country"}, id="another input"),
+    pytest.param(COUNTED | {"upTo": -1}, id="a negative slot"),
+    pytest.param(COUNTED | {"upTo": "11"}, id="a slot that is text"),
+    pytest.param(COUNTED | {"after": True}, id="after true"),
+    pytest.param(COUNTED | {"counts": {"de": {"requests": 1, "errors": 2}}}, id="more errors than requests"),
+    pytest.param(COUNTED | {"counts": {"de": {"requests": 1.0, "errors": 0}}}, id="a count with a point"),
+    pytest.param(COUNTED | {"counts": {"de": 1}}, id="a number"),
+    pytest.param(COUNTED | {"counts": {"x" * 65: {"requests": 1, "errors": 0}}}, id="a long name"),
+    pytest.param(COUNTED | {"counts": {"": {"requests": 1, "errors": 0}}}, id="no name"),
+    pytest.param(COUNTED | {"counts": {"d\0e": {"requests": 1, "errors": 0}}}, id="a name that cannot be seen"),
+    pytest.param(
+        COUNTED | {"counts": {str(number): {"requests": 1, "errors": 0} for number in range(101)}}, id="many names"
+    ),
+]
+
+
+@pytest.mark.parametrize("said", WRONG_GROUPS)
+async def test_56_groups_that_cannot_be_are_none_and_the_rest_of_the_figures_counts(
+    serve: Any, saying: Any, caller: Caller, said: Any
+) -> None:
+    reading = await read_by(caller, await serve(saying(FIGURES | {"groups": said})))
+    assert reading is not None
+    assert (reading.divided, reading.sums.requests) == (None, 12)
+
+
+async def test_an_answer_of_the_most_groups_with_all_buckets_is_read(serve: Any, saying: Any, caller: Caller) -> None:
+    names = tuple(f"{number:064}" for number in range(20))
+    group = {"requests": 10**12, "errors": 0, "latency": {str(bucket): 10**9 for bucket in range(501)}}
+    counts = dict.fromkeys((*names, "(none)", "(other)"), group)
+    site = await serve(saying(FIGURES | {"groups": COUNTED | {"counts": counts}}))
+    reading = await read_by(caller, site, replace(BY, names=names))
+    assert reading is not None
+    assert reading.divided is not None
+    assert len(reading.divided.sums) == 22
 
 
 PAIRS: list[Any] = [

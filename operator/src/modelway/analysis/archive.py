@@ -1,12 +1,14 @@
 """Evidence as text, for the rollout's ConfigMap: what is gathered now, and what each step was decided on. Pure."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import TypeAdapter, ValidationError
 
 from modelway.analysis.evidence import Evidence
 from modelway.analysis.figures import Sums
+from modelway.analysis.groups import Groups
 from modelway.analysis.verdicts import Judgement
 
 
@@ -28,6 +30,10 @@ class Archive:
     current: Evidence | None = None
     reference: Sums | None = None
     """What stable had in the last step in which it had traffic, for the time in which it has none."""
+    names: tuple[str, ...] = ()
+    """Of the groups so far."""
+    reference_groups: Mapping[str, Sums] = field(default_factory=dict)
+    """What stable had in that step by group."""
     decisions: tuple[Decision, ...] = ()
 
     @property
@@ -40,7 +46,15 @@ class Archive:
         former = tuple(item for item in self.decisions if item.step != decision.step)
         seen = self.current.sums.get(stable) if self.current else None
         reference = seen if seen and seen.requests else self.reference
-        return replace(self, current=None, reference=reference, decisions=(*former, decision))
+        groups = self.current.groups if self.current else Groups(names=self.names)
+        return replace(
+            self,
+            current=None,
+            reference=reference,
+            names=groups.names,
+            reference_groups=groups.of(stable) or self.reference_groups,
+            decisions=(*former, decision),
+        )
 
     def text(self) -> str:
         """As JSON; what is empty is left out."""

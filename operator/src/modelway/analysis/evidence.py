@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from modelway.analysis.figures import NO_PAIRS, NOTHING, Pairs, Reading, Readings, Sums
+from modelway.analysis.figures import NO_PAIRS, NOTHING, Divided, Pairs, Reading, Readings, Sums
+from modelway.analysis.groups import NO_GROUPS, Groups
 from modelway.analysis.window import Tally, tally
 from modelway.api.analysis import Metric
 
@@ -22,6 +23,8 @@ class Mark:
     run: str
     sums: Sums = NOTHING
     pairs: Pairs = NO_PAIRS
+    slot: int | None = None
+    """Up to which slot its counts by group are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,7 @@ class Evidence:
     read_at: datetime | None = None
     sums: Mapping[str, Sums] = field(default_factory=dict)
     """By name of the revision."""
+    groups: Groups = NO_GROUPS
     pairs: Pairs = NO_PAIRS
     marks: Mapping[str, Mark] = field(default_factory=dict)
     """By name of the pod."""
@@ -58,12 +62,16 @@ class Evidence:
         """With what was read; readings that are not newer than the last change nothing."""
         if self.read_at is not None and readings.at <= self.read_at:
             return self
+        most = max((metric.by.max_groups for metric in metrics.values() if metric.by), default=0)
+        groups = self.groups.naming((reading.divided for reading in readings.pods if reading.divided), most)
         sums, pairs, marks = dict(self.sums), self.pairs, dict(self.marks)
         for reading in readings.pods:
             fresh, fresh_pairs = self._fresh(reading, readings.at)
             sums[reading.revision] = sums.get(reading.revision, Sums()) + fresh
             pairs = pairs + fresh_pairs
-            marks[reading.pod] = Mark(run=reading.run, sums=reading.sums, pairs=reading.pairs)
+            divided, slot = self._divided(reading, readings.at)
+            groups = groups.plus(reading.revision, divided, most) if divided else groups
+            marks[reading.pod] = Mark(run=reading.run, sums=reading.sums, pairs=reading.pairs, slot=slot)
         tallies = dict(self.tallies)
         for answer in readings.answers:
             if answer.metric in metrics:
@@ -74,6 +82,7 @@ class Evidence:
             self,
             read_at=readings.at,
             sums={name: found for name, found in sums.items() if name},
+            groups=groups,
             pairs=pairs,
             marks=marks,
             tallies=tallies,
@@ -83,8 +92,29 @@ class Evidence:
 
     def _fresh(self, reading: Reading, now: datetime) -> tuple[Sums, Pairs]:
         """What the process counted since it was read last; all of it where it started within this step."""
-        mark = self.marks.get(reading.pod)
-        if mark is not None and mark.run == reading.run:
+        mark = self._mark(reading)
+        if mark is not None:
             return reading.sums.since(mark.sums), reading.pairs.since(mark.pairs)
-        is_newborn = reading.uptime_seconds <= (now - self.settled).total_seconds()
-        return (reading.sums, reading.pairs) if is_newborn else (Sums(), Pairs())
+        return (reading.sums, reading.pairs) if self._is_newborn(reading, now) else (Sums(), Pairs())
+
+    def _divided(self, reading: Reading, now: datetime) -> tuple[Divided | None, int | None]:
+        """The same by group, and up to which slot it is known now.
+
+        An answer to a question that was asked before the last answer was known has counts twice: it is left out.
+        """
+        mark, found = self._mark(reading), reading.divided
+        known = mark.slot if mark else None
+        if found is None:
+            return None, known
+        if known is not None:
+            return (found, max(known, found.up_to)) if found.after == known else (None, known)
+        if self._is_newborn(reading, now) and found.after is None:
+            return found, found.up_to
+        return None, found.up_to + 1  # the slot that is open now began earlier
+
+    def _mark(self, reading: Reading) -> Mark | None:
+        mark = self.marks.get(reading.pod)
+        return mark if mark is not None and mark.run == reading.run else None
+
+    def _is_newborn(self, reading: Reading, now: datetime) -> bool:
+        return reading.uptime_seconds <= (now - self.settled).total_seconds()

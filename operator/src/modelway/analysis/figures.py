@@ -86,6 +86,20 @@ NO_PAIRS = Pairs()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Divided:
+    """What one process counted by group, in slots of time that have passed."""
+
+    names: tuple[str, ...]
+    """Those that it was asked to count. It may have counted some more, and all others together."""
+    after: int | None
+    """The slot after which it counts; None: since it was asked first."""
+    up_to: int
+    """The last slot that counts. The next one has begun already."""
+    sums: Mapping[str, Sums] = field(default_factory=dict)
+    """By name of the group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What one process said about itself: everything is counted since it started."""
 
@@ -98,6 +112,8 @@ class Reading:
     """`Loading`, `Warming`, `Validating`, `Ready` or `Draining`; empty where it did not say."""
     uptime_seconds: float = 0.0
     sums: Sums = NOTHING
+    divided: Divided | None = None
+    """None where it counts nothing by group."""
     pairs: Pairs = NO_PAIRS
     examples: tuple[Mapping[str, str], ...] = ()
     """Answers that differed, as the comparator kept them."""

@@ -15,6 +15,22 @@ class Target:
     address: str
     """Host and port of its internal calls, such as `10.0.0.7:8002`."""
     revision: str
+    known: tuple[str, int] | None = None
+    """The process and the slot of its counts by group up to which they are known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """How model pods are to divide what they count."""
+
+    input: str
+    names: tuple[str, ...]
+    """The groups that are counted each for itself."""
+    more: int
+    """How many further ones each may count: the first that come."""
+    has_latency: bool
+    slot: timedelta
+    """How fine the counts are in time; what is read is so much older than the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +41,7 @@ class Inquiry:
     """Names rollout, step and attempt; what is read carries it."""
     interval: timedelta
     targets: tuple[Target, ...] = ()
+    division: Division | None = None
     metrics: tuple[Metric, ...] = ()
     """Those that a provider is asked for: prometheus, web, alertmanager."""
     bindings: Mapping[str, str]

@@ -17,6 +17,22 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Segments:
+    """What the groups of requests add to a verdict."""
+
+    input: str
+    """The input whose values are the groups."""
+    judged: int
+    """Groups with enough samples for a verdict, or with proof of harm."""
+    small: int
+    """Groups with too few."""
+    worst: str = ""
+    """Name of the group that fails or is nearest to it; empty where none was judged."""
+    message: str = ""
+    """The verdict on that group in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """The verdict on one metric, with all that led to it."""
 
@@ -34,6 +50,8 @@ class Judgement:
     needed: int = 0
     """Samples that are still needed before it can pass."""
     is_dry_run: bool = False
+    segments: Segments | None = None
+    """None where the metric is not divided."""
 
 
 def combined(judgements: Iterable[Judgement]) -> Judgement | None:

@@ -81,6 +81,22 @@ class AlertmanagerAlert(Struct):
     query work here, too."""
 
 
+class By(Struct):
+    """Divides the requests by a value that each of them brings."""
+
+    input: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=128),
+        matching(r"^[^\x00-\x1f\x7f]+$", "write the name of an input of the model, such as language"),
+    ]
+    """Name of an input of the model, such as `language`. The first value of it, a string, an integer or a boolean, is
+    the group of a request. Requests without one are the group `(none)`. Values are shown in status, log, Events and the
+    rollout's ConfigMap: name no input that holds personal data."""
+    max_groups: Annotated[int, Field(ge=1, le=20)] = 10
+    """How many groups are counted each for itself, of those that are seen first; all further ones are the group
+    `(other)`. More groups need more requests until something is proven."""
+
+
 class Metric(Struct):
     """One figure and its limit."""
 
@@ -112,6 +128,9 @@ class Metric(Struct):
     failure_limit: Annotated[int, Field(ge=1, le=100)] | None = None
     """How many answers in a row must be beyond the limit before the metric fails. For `prometheus`, `web` and
     `alertmanager`. Absent: 3 for a number, 1 for a verdict or an alert."""
+    by: By | None = None
+    """Judges each group of requests, too, such as those in one language: one that is beyond the limit fails the metric,
+    whatever the others are like. For `ErrorRate` and latencies."""
     dry_run: bool = False
     """Judged and shown, but without consequence."""
 
@@ -173,6 +192,13 @@ class Metric(Struct):
             "confidencePercent",
             holds=lambda metric: metric.failure_limit is None or metric.builtin is None,
         ),
+        Rule(
+            cel="!has(self.by) || has(self.builtin) && (self.builtin == 'ErrorRate' || "
+            "self.builtin.startsWith('Latency'))",
+            message="by divides the requests that pods answer, and is for ErrorRate and latencies only: the throughput "
+            "of a group is what it sends, mirrored requests are counted as a whole, and a query divides by itself",
+            holds=lambda metric: metric.by is None or metric.builtin == "ErrorRate" or metric.builtin in LATENCIES,
+        ),
     )
 
     @property
@@ -224,6 +250,13 @@ class Analysis(Struct):
             "metric.name))",
             message="give each metric a name of its own",
             holds=lambda analysis: len({metric.name for metric in analysis.metrics}) == len(analysis.metrics),
+        ),
+        Rule(
+            cel="!has(self.metrics) || self.metrics.all(metric, !has(metric.by) || self.metrics.all(other, "
+            "!has(other.by) || other.by.input == metric.by.input && (has(other.by.maxGroups) ? other.by.maxGroups : "
+            "10) == (has(metric.by.maxGroups) ? metric.by.maxGroups : 10)))",
+            message="requests are divided in one way: write the same by in every metric that has one",
+            holds=lambda analysis: len({metric.by for metric in analysis.metrics if metric.by}) <= 1,
         ),
     )
 

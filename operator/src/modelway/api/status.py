@@ -183,6 +183,22 @@ class LastCommand(Part):
     """When it was seen."""
 
 
+class SegmentsStatus(Part):
+    """What the groups of requests add to the verdict on a metric with `by`."""
+
+    input: Short | None = None
+    """The input whose values are the groups."""
+    judged: Count | None = None
+    """Groups with enough samples for a verdict, or with proof of harm."""
+    small: Count | None = None
+    """Groups with too few samples: they hold nothing and fail nothing."""
+    worst: Short | None = None
+    """The group that is nearest to the limit, or furthest beyond it. Where it decides the verdict, the figures of the
+    metric are those of this group."""
+    message: Long | None = None
+    """The verdict on that group in a sentence."""
+
+
 class MetricStatus(Part):
     """The verdict on one metric."""
 
@@ -206,6 +222,8 @@ class MetricStatus(Part):
     """Samples that are still needed before it can pass."""
     dry_run: bool | None = None
     """Whether it is without consequence."""
+    segments: SegmentsStatus | None = None
+    """The groups of requests. Absent: the metric has no `by`."""
 
 
 class Disagreement(Part):

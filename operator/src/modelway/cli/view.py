@@ -5,7 +5,14 @@ from datetime import datetime, timedelta
 
 from modelway.api import durations
 from modelway.api.rollout import Step
-from modelway.api.status import AnalysisStatus, Condition, Revision, RolloutStatus, TrafficShare
+from modelway.api.status import (
+    AnalysisStatus,
+    Condition,
+    Revision,
+    RolloutStatus,
+    SegmentsStatus,
+    TrafficShare,
+)
 from modelway.cli import advice, grid
 from modelway.cli.objects import Model
 from modelway.cli.paint import PLAIN, Paint
@@ -117,10 +124,22 @@ def _evidence(analysis: AnalysisStatus | None, paint: Paint) -> Iterable[str]:
         mark, tint = _VERDICTS.get(metric.verdict or "", ("…", Paint.warn))
         note = " (dry run)" if metric.dry_run else ""
         yield f"    {tint(paint, mark)} {metric.verdict or '':<{width}}  {metric.message or metric.name}{note}"
+        if metric.segments:
+            yield from (paint.faint(f"      {line}") for line in _segments(metric.segments, metric.message))
     for example in analysis.examples[:3]:
         yield paint.faint(
             f"      {example.output or example.id}: stable {example.stable}, candidate {example.candidate}"
         )
+
+
+def _segments(found: SegmentsStatus, said: str | None) -> Iterable[str]:
+    """How many groups there are, and the worst of them unless the verdict is about it."""
+    judged = "1 group" if found.judged == 1 else f"{found.judged or 'no'} groups"
+    small = f", {found.small} with too few requests" if found.small else ""
+    worst = f"; the worst is {found.worst}" if found.worst else ""
+    yield f"by {found.input}: {judged} judged{small}{worst}"
+    if found.message and found.message != said:
+        yield found.message
 
 
 _VERDICTS = {"Pass": ("✔", Paint.good), "Fail": ("✘", Paint.bad)}

@@ -1,9 +1,12 @@
 """Whom to ask about a rollout now, and what: pods of both revisions, the comparator and providers. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
-from modelway.analysis.inquiry import Inquiry, Target
+from modelway.analysis.evidence import Evidence
+from modelway.analysis.inquiry import Division, Inquiry, Target
+from modelway.api.analysis import LATENCIES
 from modelway.plan import shadowing, trial
 from modelway.plan.observed import Pod, Revision
 from modelway.plan.record import timestamp
@@ -14,6 +17,8 @@ from modelway.plan.trouble import Trouble
 TARGETS = 40
 """Most pods of one revision that are read: by name, so that they are the same ones each time."""
 
+SLOTS_PER_INTERVAL = 4
+"""How fine pods count by group: what they tell of groups is older than the rest by a part of the interval."""
 LOADING_INTERVAL = timedelta(seconds=2)
 DEFAULT_PORT = 8002
 
@@ -26,14 +31,15 @@ def inquiry(scene: Scene) -> Inquiry | None:
 
 def _of_trial(scene: Scene, now: Trial) -> Inquiry:
     revisions = (now.candidate, *((now.stable,) if now.stable else ()))
-    comparator = shadowing.target(scene)
+    comparator, current = shadowing.target(scene), scene.archive.current
     return Inquiry(
         id=now.id,
         interval=now.analysis.interval,
         targets=(
-            *(target for revision in revisions for target in _targets(revision, ready=True)),
+            *(_known(target, current) for revision in revisions for target in _targets(revision, ready=True)),
             *((comparator,) if comparator else ()),
         ),
+        division=_division(now, current.groups.names if current else ()),
         metrics=tuple(metric for metric in now.metrics.values() if metric.builtin is None),
         bindings={
             "candidate": now.candidate.hash,
@@ -45,6 +51,25 @@ def _of_trial(scene: Scene, now: Trial) -> Inquiry:
             "step": str(now.step + 1),
             "since": timestamp(now.since),
         },
+    )
+
+
+def _known(target: Target, current: Evidence | None) -> Target:
+    mark = current.marks.get(target.pod) if current else None
+    return target if mark is None or mark.slot is None else replace(target, known=(mark.run, mark.slot))
+
+
+def _division(now: Trial, names: tuple[str, ...]) -> Division | None:
+    divided = [(metric, metric.by) for metric in now.metrics.values() if metric.by]
+    if not divided:
+        return None
+    _, by = divided[0]
+    return Division(
+        input=by.input,
+        names=names,
+        more=max(0, by.max_groups - len(names)),
+        has_latency=any(metric.builtin in LATENCIES for metric, _ in divided),
+        slot=now.analysis.interval / SLOTS_PER_INTERVAL,
     )
 
 

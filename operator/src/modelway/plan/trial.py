@@ -10,9 +10,11 @@ from datetime import datetime
 
 from modelway.analysis import archive as archives
 from modelway.analysis import judgement as judgements
+from modelway.analysis import segments
 from modelway.analysis.archive import NO_EVIDENCE, Archive, Decision
 from modelway.analysis.evidence import Evidence
 from modelway.analysis.figures import NOTHING
+from modelway.analysis.groups import Groups
 from modelway.analysis.verdicts import Judgement, Verdict
 from modelway.analysis.window import Window
 from modelway.api.analysis import Analysis, Metric
@@ -114,7 +116,8 @@ def gathered(scene: Scene) -> Archive:
 def _current(scene: Scene, found: Archive, now: Trial) -> Evidence:
     current = found.current
     if current is None or current.step != now.step:
-        current = Evidence(step=now.step, since=now.since, settled=now.settled)
+        groups = Groups(names=found.names)
+        current = Evidence(step=now.step, since=now.since, settled=now.settled, groups=groups)
     if current.settled != now.settled:
         current = current.resumed(now.settled)
     readings = scene.observed.readings
@@ -130,10 +133,10 @@ def judged(scene: Scene) -> tuple[Judgement, ...] | None:
         return None
     counted = sum(not metric.dry_run for metric in now.metrics.values())
     level = judgements.spent(now.analysis.confidence_percent, counted, now.steps)
-    window = _window(scene, now, current)
+    window, groups = _window(scene, now, current), _groups(scene, now, current)
     mismatch = judgements.ratio_mismatch(window) if _is_drawn(scene, now) else ""
     found = (
-        (metric, judgements.judge(metric, window, now.analysis, level))
+        (metric, segments.judge(metric, window, groups, now.analysis, level))
         for metric in now.metrics.values()
         if _is_comparable(scene, now, metric)
     )
@@ -172,6 +175,17 @@ def _window(scene: Scene, now: Trial, current: Evidence) -> Window:
         has_baseline=shadow is not None and shadow.baseline_percent > 0,
         tallies=current.tallies,
     )
+
+
+def _groups(scene: Scene, now: Trial, current: Evidence) -> Mapping[str, Window]:
+    """The parts of the window by group."""
+    own = current.groups.of(now.candidate.name)
+    stable = current.groups.of(now.stable.name) if now.stable else scene.archive.reference_groups
+    window = Window(seconds=current.seconds, weight=now.weight)
+    return {
+        name: replace(window, candidate=own.get(name, NOTHING), stable=stable.get(name, NOTHING))
+        for name in sorted(own.keys() | stable.keys())
+    }
 
 
 def _is_comparable(scene: Scene, now: Trial, metric: Metric) -> bool:

@@ -2,18 +2,19 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
-from modelway.analysis.figures import Pairs, Reading, Sums
-from modelway.analysis.inquiry import Target
+from modelway.analysis.figures import Pairs, Reading
+from modelway.analysis.inquiry import Division, Target
+from modelway.providers import divided
 from modelway.providers.calls import Call, Caller
+from modelway.providers.counts import Answer, Count, Latency, counted
 from modelway.providers.failures import NoAnswer
 
 SECONDS = 2.0
@@ -23,6 +24,8 @@ AT_ONCE = 16
 AT_ONCE_IN_ALL = 256
 MOST_BYTES = 64 * 1024
 """Of a model pod: five hundred buckets take 10 KiB."""
+MOST_DIVIDED_BYTES = 512 * 1024
+"""Of a model pod that counts by group: two dozen groups have as many buckets each."""
 MOST_COMPARATOR_BYTES = 1024 * 1024
 MOST_EXAMPLES = 20
 MOST_EXAMPLE_LETTERS = 1024
@@ -34,48 +37,41 @@ FIGURES, STATE = "/internal/figures", "/internal/state"
 State = Literal["Loading", "Warming", "Validating", "Ready", "Draining"]
 _STARTING = ("Loading", "Warming", "Validating")
 
-_Count = Annotated[int, Field(ge=0, le=2**53)]
 _Seconds = Annotated[float, Field(ge=0, le=1e10)]
 _Id = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 _Value = str | int | float | bool | None
-_Bucket = Annotated[str, StringConstraints(pattern=re.compile("^[0-9]{1,4}$"))]
 
 
-class _Answer(BaseModel):
-    """JSON types are not bent: a count is an integer, never `true`, `1.0` or `"1"`. Later versions may say more."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class _Figures(_Answer):
+class _Figures(Answer):
     """Of a model pod."""
 
     revision: _Id
     run: _Id
     uptime_seconds: _Seconds = Field(alias="uptimeSeconds")
     state: State
-    requests: _Count
-    errors: _Count
-    latency: Annotated[dict[_Bucket, _Count], Field(max_length=1000)]
+    requests: Count
+    errors: Count
+    latency: Latency
+    groups: Any = None
 
 
-class _State(_Answer):
+class _State(Answer):
     """Of a model pod that has counted nothing yet, or never counts."""
 
     revision: str
     state: State
 
 
-class _Comparison(_Answer):
+class _Comparison(Answer):
     """Of the comparator."""
 
     run: _Id
     uptime_seconds: _Seconds = Field(alias="uptimeSeconds")
-    pairs: _Count
-    disagreements: _Count
-    baseline_pairs: _Count = Field(alias="baselinePairs")
-    baseline_disagreements: _Count = Field(alias="baselineDisagreements")
-    candidate_failures: _Count = Field(alias="candidateFailures")
+    pairs: Count
+    disagreements: Count
+    baseline_pairs: Count = Field(alias="baselinePairs")
+    baseline_disagreements: Count = Field(alias="baselineDisagreements")
+    candidate_failures: Count = Field(alias="candidateFailures")
     stable: str = ""
     candidate: str = ""
     examples: Annotated[tuple[dict[str, _Value], ...], Field(strict=False)] = ()
@@ -97,22 +93,29 @@ class Pods:
         self._seconds = seconds
         self._all = asyncio.Semaphore(AT_ONCE_IN_ALL)
 
-    async def read(self, targets: Sequence[Target], pair: Mapping[str, str] = NO_PAIR) -> Heard:
+    async def read(
+        self, targets: Sequence[Target], pair: Mapping[str, str] = NO_PAIR, division: Division | None = None
+    ) -> Heard:
         """Every target's reading, for at most 40 pods of each revision; those without a usable one by name.
 
-        `pair`: the hashes of `stable` and `candidate`, which a comparator must have compared.
+        `pair`: the hashes of `stable` and `candidate`, which a comparator must have compared. `division`: how
+        model pods are to divide their counts.
         """
         chosen, turns = tuple(_chosen(targets)), asyncio.Semaphore(AT_ONCE)
-        found = await asyncio.gather(*(self._read(target, pair, turns) for target in chosen))
+        found = await asyncio.gather(*(self._read(target, pair, division, turns) for target in chosen))
         return Heard(
             readings=tuple(reading for reading in found if reading),
             silent=tuple(target.pod for target, reading in zip(chosen, found, strict=True) if reading is None),
         )
 
-    async def _read(self, target: Target, pair: Mapping[str, str], turns: asyncio.Semaphore) -> Reading | None:
+    async def _read(
+        self, target: Target, pair: Mapping[str, str], division: Division | None, turns: asyncio.Semaphore
+    ) -> Reading | None:
         async with turns, self._all:
             try:
-                return await self._figures(target) if target.revision else await self._comparison(target, pair)
+                if target.revision:
+                    return await self._figures(target, division)
+                return await self._comparison(target, pair)
             except (NoAnswer, ValidationError):
                 return None
 
@@ -122,15 +125,17 @@ class Pods:
             raise NoAnswer(str(reply.status))
         return _compared(target, pair, _Comparison.model_validate_json(reply.content))
 
-    async def _figures(self, target: Target) -> Reading:
-        reply = await self._caller.ask(self._call(target, FIGURES, MOST_BYTES))
+    async def _figures(self, target: Target, division: Division | None) -> Reading:
+        call = self._call(target, FIGURES, MOST_DIVIDED_BYTES if division else MOST_BYTES)
+        asked = divided.question(division, target.known) if division else ()
+        reply = await self._caller.ask(replace(call, params=asked))
         if reply.status == 404:
             reply = await self._caller.ask(self._call(target, STATE, MOST_BYTES))
             return _state(target, reply.content, (*_STARTING, "Ready", "Draining"))
         if not reply.is_ok:
             raise NoAnswer(str(reply.status))
         try:
-            return _counted(target, _Figures.model_validate_json(reply.content))
+            return _counted(target, _Figures.model_validate_json(reply.content), division)
         except ValidationError:
             return _state(target, reply.content, _STARTING)
 
@@ -145,15 +150,9 @@ def _chosen(targets: Sequence[Target]) -> Iterable[Target]:
         yield from list(pods)[:MOST_PER_REVISION]
 
 
-def _counted(target: Target, figures: _Figures) -> Reading:
+def _counted(target: Target, figures: _Figures, division: Division | None) -> Reading:
     _require_revision(target, figures.revision)
-    sums = Sums(
-        requests=figures.requests,
-        errors=figures.errors,
-        latency={int(bucket): count for bucket, count in figures.latency.items() if count},
-    )
-    if max(sums.errors, sums.answered) > sums.requests:
-        raise NoAnswer("More errors or answers than requests")
+    sums = counted(figures.requests, figures.errors, figures.latency)
     return Reading(
         pod=target.pod,
         run=figures.run,
@@ -161,6 +160,7 @@ def _counted(target: Target, figures: _Figures) -> Reading:
         state=figures.state,
         uptime_seconds=figures.uptime_seconds,
         sums=sums,
+        divided=divided.parsed(figures.groups, division) if division else None,
     )
 
 

@@ -51,7 +51,7 @@ class Reader:
 
     async def _heard(self, inquiry: Inquiry) -> Heard:
         began = time.monotonic()
-        outcome = await _outcome(self._pods.read(inquiry.targets, inquiry.bindings))
+        outcome = await _outcome(self._pods.read(inquiry.targets, inquiry.bindings, inquiry.division))
         if isinstance(outcome, BaseException):
             self._unforeseen("pods", outcome)
             outcome = Heard(readings=(), silent=tuple(target.pod for target in inquiry.targets))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modelway.analysis.archive import Archive
-from modelway.analysis.verdicts import Judgement, Verdict, combined
+from modelway.analysis.verdicts import Judgement, Segments, Verdict, combined
 from modelway.kinds import Manifest
 from modelway.plan.record import timestamp
 from modelway.status.view import View
@@ -81,7 +81,13 @@ def _metric(item: Judgement) -> Manifest:
         **({"needed": item.needed} if item.needed else {}),
         **({"dryRun": True} if item.is_dry_run else {}),
         **{key: _short(value) for key, value in figures.items() if value is not None},
+        **({"segments": _segments(item.segments)} if item.segments else {}),
     }
+
+
+def _segments(found: Segments) -> Manifest:
+    counts: Manifest = {"input": found.input, "judged": found.judged, "small": found.small}
+    return counts | ({"worst": found.worst, "message": found.message[:MESSAGE_LIMIT]} if found.worst else {})
 
 
 def _short(value: float) -> float:

@@ -42,8 +42,8 @@ async def _serve(wanted: CompareSettings, bound: socket.socket, internal: socket
     tally = Tally(pair, backlog, is_redacted=wanted.is_redacted)
     described = InternalApplication(
         tally,
-        state=lambda: {"state": life.phase},
-        figures=lambda: {**life.run.figures(), "state": life.phase, **tally.figures()},
+        state=lambda _: {"state": life.phase},
+        figures=lambda _: {**life.run.figures(), "state": life.phase, **tally.figures()},
     )
     async with Work(wanted, tally) as work:
         app = Application(wanted, life, tally, backlog, work)

@@ -11,6 +11,7 @@ from modelway_runtime.server import answers, body
 from modelway_runtime.server.answers import CallerGone, Headers, Receive, Refused, Scope, Send
 from modelway_runtime.server.deadlines import Deadlines, Pending, TookTooLong
 from modelway_runtime.server.life import Phase
+from modelway_runtime.server.metrics import FAULT_OF_CALLER
 from modelway_runtime.server.scheduler import QueueFull
 from modelway_runtime.server.shadow import MARK
 from modelway_runtime.server.state import Serving, State
@@ -27,6 +28,7 @@ class Application:
         settings = state.settings
         self._state = state
         self._metrics = state.metrics
+        self._groups = state.groups
         self._deadlines = Deadlines(settings.request_timeout)
         self._metrics.inflight = self._deadlines.callers
         model = f"/v2/models/{settings.name}"
@@ -71,22 +73,32 @@ class Application:
         started = perf_counter()
         metrics = self._metrics
         pending = self._deadlines.begin(receive)
+        pending.inputs = self._groups.unread
         try:
             payload = await self._infer(scope, receive, pending)
         except Refused as refused:
-            metrics.request(str(refused.status)).observe(perf_counter() - started)
+            self._failed(pending, refused.status, started)
             if refused.limit:
                 metrics.rejected(refused.limit)
             raise
         except CallerGone:
             raise
         except Exception:
-            metrics.request("500").observe(perf_counter() - started)
+            self._failed(pending, 500, started)
             raise
         finally:
             self._deadlines.end(pending)
-        metrics.answered.observe(perf_counter() - started)
+        ended = perf_counter()
+        metrics.answered.observe(ended - started)
+        if pending.inputs is not None:
+            self._groups.answered(pending.inputs, ended - started, ended)
         return payload
+
+    def _failed(self, pending: Pending, status: int, started: float) -> None:
+        ended = perf_counter()
+        self._metrics.request(str(status)).observe(ended - started)
+        if pending.inputs is not None and status != FAULT_OF_CALLER:
+            self._groups.failed(pending.inputs, ended)
 
     async def _shadow_infer(self, scope: Scope, receive: Receive) -> bytes:
         """What a comparator asks counts neither as evidence nor for scaling."""
@@ -106,6 +118,8 @@ class Application:
             request = serving.codec.decode(text)
         except BadRequest as error:
             raise Refused(400, _explained(scope, error)) from error
+        if pending.inputs is not None:
+            pending.inputs = request.inputs
         decoded = perf_counter()
         self._metrics.decoded.observe(decoded - began)
         results = await self._results(serving, request.inputs, pending)

@@ -6,6 +6,7 @@ a second while there are any; a limit is kept to within a tenth of a second.
 
 import asyncio
 
+from modelway_runtime.protocol.tensors import Arrays
 from modelway_runtime.server.answers import CallerGone, Receive
 from modelway_runtime.server.scheduler import Job
 
@@ -23,7 +24,7 @@ class TookTooLong(Exception):
 class Pending:
     """A request that is being read (no job yet) or answered."""
 
-    __slots__ = ("deadline", "has_expired", "is_shadow", "job", "receive", "task", "watch")
+    __slots__ = ("deadline", "has_expired", "inputs", "is_shadow", "job", "receive", "task", "watch")
 
     def __init__(self, receive: Receive, deadline: float, task: "asyncio.Task[object] | None") -> None:
         self.receive = receive
@@ -33,6 +34,7 @@ class Pending:
         self.watch: asyncio.Task[None] | None = None
         self.has_expired = False
         self.is_shadow = False
+        self.inputs: Arrays | None = None  # kept only where requests are counted by group
 
 
 class Deadlines:

@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 from modelway_runtime.server import answers
 from modelway_runtime.server.answers import Receive, Scope, Send
 
-Described = Callable[[], dict[str, object]]
+Described = Callable[[bytes], dict[str, object]]
+"""The answer to a query."""
 
 
 class InternalApplication:
@@ -28,7 +29,7 @@ class InternalApplication:
             headers = ((b"content-type", CONTENT_TYPE_LATEST.encode()),)
             await answers.send(send, 200, headers, generate_latest(self._registry))
         elif path in self._described:
-            await answers.send(send, 200, answers.JSON, answers.encoded(self._described[path]()))
+            await answers.send(send, 200, answers.JSON, answers.encoded(self._described[path](scope["query_string"])))
         else:
             error = {"error": f"see /metrics, {', '.join(self._described)}"}
             await answers.send(send, 404, answers.JSON, answers.encoded(error))

@@ -21,12 +21,12 @@ class Run:
     """One start of the process. Counts begin at zero with each, so a reader must know which one it reads."""
 
     def __init__(self) -> None:
-        self._name = secrets.token_hex(8)
+        self.name = secrets.token_hex(8)
         self._began = monotonic()
 
     def figures(self) -> dict[str, object]:
         """The first fields of every internal call that tells counts."""
-        return {"run": self._name, "uptimeSeconds": round(monotonic() - self._began, 3)}
+        return {"run": self.name, "uptimeSeconds": round(monotonic() - self._began, 3)}
 
 
 class Life:

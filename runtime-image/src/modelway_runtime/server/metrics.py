@@ -20,7 +20,8 @@ from modelway_runtime.server.figures import (
 _PREFIX = "modelway_runtime_"
 _MODEL = ("model", "version")
 _ANSWERED = "200"
-_FAULT_OF_CALLER = "400"
+FAULT_OF_CALLER = 400
+"""The status of a request that is wrong by itself."""
 
 LATENCIES = tuple(1.05**bucket / 1e6 for bucket in range(501))
 """Upper bounds in seconds of the buckets that analysis reads: 1 µs, then each 5 % above the one before, to 11 hours."""
@@ -75,7 +76,7 @@ class Metrics(Collector):
         """What analysis reads."""
         ended = {labels[-1]: sum(child.counts) for labels, child in self._requests.items()}
         answered = ended[_ANSWERED]
-        requests = sum(ended.values()) - ended.get(_FAULT_OF_CALLER, 0)
+        requests = sum(ended.values()) - ended.get(str(FAULT_OF_CALLER), 0)
         _, late = self.answered.counted((self._request_timeout,))
         return Evidence(
             requests=requests,

@@ -1,7 +1,11 @@
 """What is known about this process now. One object that all listeners read."""
 
+from time import perf_counter
+
 from modelway_runtime.protocol.codec import Codec
 from modelway_runtime.protocol.tensors import Model
+from modelway_runtime.server import question
+from modelway_runtime.server.groups import Groups
 from modelway_runtime.server.life import Life, Phase
 from modelway_runtime.server.metrics import Metrics
 from modelway_runtime.server.scheduler import Scheduler
@@ -24,6 +28,7 @@ class State(Life):
         super().__init__(Phase.LOADING)
         self.settings = settings
         self.metrics = metrics
+        self.groups = Groups(request_timeout=settings.request_timeout)
         self.digest = ""
         self.serving: Serving | None = None  # from Ready on, to the end: requests are answered while draining, too
 
@@ -39,12 +44,15 @@ class State(Life):
         self.phase = phase
         self.metrics.ready.value = 1.0 if phase is Phase.READY else 0.0
 
-    def described(self) -> dict[str, object]:
+    def described(self, query: bytes) -> dict[str, object]:
         """What `/internal/state` answers."""
+        del query
         return {"state": self.phase, "revision": self.settings.revision, "digest": self.digest}
 
-    def figures(self) -> dict[str, object]:
-        """What `/internal/figures` answers: the evidence since this start of the process."""
+    def figures(self, query: bytes) -> dict[str, object]:
+        """What `/internal/figures` answers: the evidence since this start of the process; by group where asked."""
+        asked = question.parsed(query)
+        divided = {"groups": self.groups.figures(asked, self.run.name, perf_counter())} if asked else {}
         evidence = self.metrics.evidence()
         return {
             "revision": self.settings.revision,
@@ -55,4 +63,5 @@ class State(Life):
             "errors": evidence.errors,
             "shadow": int(self.metrics.shadow.value),
             "latency": {str(bucket): count for bucket, count in enumerate(evidence.latency) if count},
+            **divided,
         }
