@@ -3,22 +3,17 @@
 import argparse
 import asyncio
 import functools
-import json
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import Thread
-from typing import Any
 
 from benchmarks.aftercare import removed
 from demo import models, objects, place, street
 from demo.load import Load
 from demo.objects import Objects
 from demo.place import Place
+from demo.watch import Watch, watching
 from modelway import names
 from modelway.cli.client import Access, Client
 from modelway.cli.objects import Model
@@ -36,43 +31,6 @@ class Abort:
     """Until the route was written."""
     effect: float
     """Until the last answer of the candidate."""
-
-
-class Routes:
-    """Sees each version of the route as it is written."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[float, int]] = []
-
-    @contextmanager
-    def watching(self, where: Place) -> Iterator["Routes"]:
-        """As `kubectl get --watch` reports it."""
-        words = ("get", "httproute", NAME, f"--namespace={where.namespace}", "--watch", "--output=json")
-        program = [*where.kubectl.command(), *words]
-        process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
-        Thread(target=self._read, args=(process.stdout,), daemon=True).start()
-        try:
-            yield self
-        finally:
-            process.terminate()
-            process.wait(10)
-
-    def _read(self, stream: Any) -> None:
-        decoder, text = json.JSONDecoder(), ""
-        for line in stream:
-            text += line
-            if line.rstrip() == "}":
-                route, _ = decoder.raw_decode(text.lstrip())
-                text = ""
-                self.seen.append((time.monotonic(), len(route["spec"]["rules"][0]["backendRefs"])))
-
-    async def narrowed(self, since: float) -> float:
-        """The moment at which the route led to one revision again."""
-        while True:
-            found = [at for at, backends in self.seen if at >= since and backends == 1]
-            if found:
-                return found[0]
-            await asyncio.sleep(0.02)
 
 
 def main() -> int:
@@ -97,7 +55,7 @@ async def _measured(where: Place, load: Load, count: int) -> list[Abort]:
     seen.apply(street.model(where, NAME, "1", _ROLLOUT))
     await seen.until(NAME, "version 1 serves", functools.partial(objects.serves, "1"))
     aborts = []
-    with Routes().watching(where) as routes:
+    with watching(where, "httproute", NAME) as routes:
         async with load.running():
             seen.apply(street.model(where, NAME, "2", _ROLLOUT))
             for number in range(count):
@@ -109,7 +67,7 @@ async def _measured(where: Place, load: Load, count: int) -> list[Abort]:
     return aborts
 
 
-async def _abort(where: Place, load: Load, routes: Routes) -> Abort:
+async def _abort(where: Place, load: Load, routes: Watch) -> Abort:
     kubectl = where.kubectl
     access = Access(kubeconfig=kubectl.kubeconfig or None, context=kubectl.context or None, namespace=where.namespace)
     client = Client(access)
@@ -117,10 +75,19 @@ async def _abort(where: Place, load: Load, routes: Routes) -> Abort:
     assert rollout is not None
     began = time.monotonic()
     await asyncio.to_thread(client.annotate, NAME, names.ABORT_ANNOTATION, str(rollout.id), dry_run=False)
-    route = await routes.narrowed(began) - began
+    route = await _narrowed(routes, began) - began
     await load.until_answered(len(load.answers) + 3 * 100)
     last = max((answer.at for answer in load.answers if answer.version == "2" and answer.at >= began), default=began)
     return Abort(route=route, effect=last - began)
+
+
+async def _narrowed(routes: Watch, since: float) -> float:
+    """The moment at which the route led to one revision again."""
+    while True:
+        for at, route in routes.seen:
+            if at >= since and len(route["spec"]["rules"][0]["backendRefs"]) == 1:
+                return at
+        await asyncio.sleep(0.02)
 
 
 def _is_over(model: Model) -> bool:

@@ -5,7 +5,8 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,8 @@ def _place_of(model: Model) -> tuple[int | None, int | None, str | None]:
     return model.rollout.id, model.rollout.step_index, model.rollout.step_state
 
 
-def _kill(pod: dict[str, Any]) -> None:
-    """SIGKILL to every process of the pod's operator, found by the pod's uid in their cgroups."""
+def _signal(pod: dict[str, Any], number: signal.Signals) -> None:
+    """To every process of the pod's operator, found by the pod's uid in their cgroups."""
     uid = pod["metadata"]["uid"]
     pattern = re.compile(rf"pod{uid}|pod{uid.replace('-', '_')}")
     for process in Path("/proc").glob("[0-9]*"):
@@ -73,7 +74,7 @@ def _kill(pod: dict[str, Any]) -> None:
         except OSError:
             continue
         if is_ours and b"modelway-operator" in command:
-            os.kill(int(process.name), signal.SIGKILL)
+            os.kill(int(process.name), number)
 
 
 def _holder(where: Place) -> str:
@@ -91,7 +92,7 @@ async def test_66_killed_in_mid_rollout_it_goes_on_at_the_same_step_and_restarts
         found.apply(_model(where, name, "2"))
         before = await found.until(name, "it waits at 20 %", _waits)
         pods, pod, holder = _pods(where), _operator_pod(where), _holder(where)
-        _kill(pod)
+        _signal(pod, signal.SIGKILL)
         scope = f"--namespace={place.SYSTEM}"
         where.kubectl.run(
             "wait", f"pod/{pod['metadata']['name']}", scope, "--timeout=1m",
@@ -107,6 +108,77 @@ async def test_66_killed_in_mid_rollout_it_goes_on_at_the_same_step_and_restarts
         where.modelway("promote", name, "--wait", "--timeout", "2m")
         await found.until(name, "version 2 serves", functools.partial(objects.serves, "2"))
     assert [lost.what for lost in load.lost] == []
+
+
+async def test_63_a_leader_that_stands_still_is_followed_and_changes_nothing_when_it_wakes_up(
+    where: Place, known: Models, objects_in: Callable[[Place], Objects]
+) -> None:
+    name, found = "followed", objects_in(where)
+    found.apply(_model(where, name, "1"))
+    await found.until(name, "version 1 serves", functools.partial(objects.serves, "1"))
+    async with (load := Load(where.target(name), known, per_second=20)).running():
+        found.apply(_model(where, name, "2"))
+        before = await found.until(name, "it waits at 20 %", _waits)
+        pods, leader, holder = _pods(where), _operator_pod(where), _holder(where)
+        with _two_operators(where):
+            _signal(leader, signal.SIGSTOP)
+            try:
+                await found.until(name, "another one leads", lambda _: _holder(where) != holder)
+                where.modelway("promote", name)
+                await found.until(name, "it is past the step", lambda model: not _waits(model))
+                epoch = _epoch(where, name)
+            finally:
+                _signal(leader, signal.SIGCONT)
+            scope = f"--namespace={place.SYSTEM}"
+            where.kubectl.run(
+                "wait", f"pod/{leader['metadata']['name']}", scope, "--timeout=1m",
+                "--for=jsonpath={.status.containerStatuses[0].restartCount}=1",
+            )  # fmt: skip
+            await found.until(name, "version 2 serves", functools.partial(objects.serves, "2"))
+            assert _epoch(where, name) == epoch
+        assert _pods(where).keys() & pods.keys()
+        assert before.rollout is not None
+    assert [lost.what for lost in load.lost] == []
+
+
+@contextmanager
+def _two_operators(where: Place) -> Iterator[None]:
+    """Beside the one that leads another that waits."""
+    scope, name = f"--namespace={place.SYSTEM}", f"deployment/{place.RELEASE}"
+    where.kubectl.run("scale", name, scope, "--replicas=2")
+    where.kubectl.run("rollout", "status", name, scope, "--timeout=2m")
+    try:
+        yield
+    finally:
+        where.kubectl.run("scale", name, scope, "--replicas=1")
+        where.kubectl.run("rollout", "status", name, scope, "--timeout=2m")
+
+
+def _epoch(where: Place, name: str) -> int:
+    """The number of the leadership that wrote the status last."""
+    return int(where.kubectl.get(f"mdep/{name}", f"--namespace={where.namespace}")["status"]["epoch"])
+
+
+async def test_63_of_two_models_with_one_way_in_the_first_is_untouched(
+    where: Place, known: Models, objects_in: Callable[[Place], Objects]
+) -> None:
+    found, rival = objects_in(where), _model(where, "rival", "2")
+    found.apply(_model(where, "first", "1"))
+    await found.until("first", "version 1 serves", functools.partial(objects.serves, "1"))
+    rival["spec"]["model"]["name"] = "first"
+    rival["spec"]["traffic"]["hostnames"] = [manifests.host(where.namespace, "first")]
+    async with (load := Load(where.target("first"), known, per_second=20)).running():
+        found.apply(rival)
+        await found.until("rival", "it says for whom it waits", _conflicts)
+        await load.until_answered(load.total + 40)
+        where.kubectl.run("delete", "mdep", "first", f"--namespace={where.namespace}", "--wait=false")
+        await found.until("rival", "it serves by itself", functools.partial(objects.serves, "2"))
+    assert set(load.shares(0)) >= {"1"}
+
+
+def _conflicts(model: Model) -> bool:
+    stalled = model.condition("Stalled")
+    return stalled is not None and (stalled.status, stalled.reason) == ("True", "Conflict")
 
 
 def _git(*words: str) -> str:

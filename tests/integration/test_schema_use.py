@@ -60,6 +60,7 @@ def test_what_is_left_out_has_the_defaults_of_the_design(kubectl: Any, namespace
             "readyWhen": "Promoted",
             "coarseWeights": "Refuse",
         },
+        "podDisruptionBudget": {"maxUnavailable": 1},
         "revisionHistoryLimit": 10,
     }
 
