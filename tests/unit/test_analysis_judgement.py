@@ -199,7 +199,7 @@ def test_answers_of_providers_amount_to_a_verdict(metric: Metric, known: Tally |
             window(sums(1204, 5)),
             NO_HARM,
             (
-                "errors: 0.42 % [0.03 %, 1.5 %] of 1,204 requests, not proven to be above the limit of 1 % "
+                "errors: 0.42 % [0.031 %, 1.5 %] of 1,204 requests, not proven to be above the limit of 1 % "
                 "(2.2 % would have been)"
             ),
         ),
@@ -223,7 +223,7 @@ def test_answers_of_providers_amount_to_a_verdict(metric: Metric, known: Tally |
             window(sums(204, 1)),
             NO_HARM,
             (
-                "errors: 0.49 % [0 %, 5.2 %] of 204 requests; the candidate needs 296 requests more, "
+                "errors: 0.49 % [0 %, 5.1 %] of 204 requests; the candidate needs 296 requests more, "
                 "about 7 min at this rate"
             ),
         ),
@@ -231,7 +231,7 @@ def test_answers_of_providers_amount_to_a_verdict(metric: Metric, known: Tally |
             MORE_ERRORS,
             window(sums(3000, 90)),
             NO_HARM,
-            "errors: 3 % of 3,000 requests against 1 % of 57,000, +200 % [+82.6 %, +369 %], above the limit of +50 %",
+            "errors: 3 % of 3,000 requests against 1 % of 57,000, +200 % [+83 %, +369 %], above the limit of +50 %",
         ),
         (
             SLOWER,
@@ -246,13 +246,13 @@ def test_answers_of_providers_amount_to_a_verdict(metric: Metric, known: Tally |
             FLOW,
             window(sums(500), sums(19_000)),
             NO_HARM,
-            "flow: 33.3/s against 66.7/s at the same weight, -50 % [-58 %, -41 %], below the limit of -20 %",
+            "flow: 33.3/s against 66.7/s at the same weight, -50 % [-58 %, -41.1 %], below the limit of -20 %",
         ),
         (
             LEAST_FLOW,
             window(sums(500)),
             NO_HARM,
-            "flow: 33.3/s [28.1/s, 39.3/s] at full weight, below the limit of 40/s",
+            "flow: 33.3/s [28/s, 39.2/s] at full weight, below the limit of 40/s",
         ),
         (
             ANSWERS,

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelway.analysis import figures, quantiles, sequences
-from modelway.analysis.quantiles import durations
+from modelway.analysis.quantiles import Durations
 
 LEVEL = 0.0056
 QUANTILES = st.sampled_from([0.5, 0.95, 0.99])
@@ -18,6 +19,10 @@ LATENCIES = st.dictionaries(st.integers(0, 400), st.integers(0, 5000), max_size=
 
 def log_normal(random: np.random.Generator, count: int, median: float = 0.05) -> np.ndarray:
     return random.lognormal(math.log(median), 0.5, count)
+
+
+def durations(latency: Mapping[int, int], quantile: float) -> Durations:
+    return quantiles.durations(quantiles.histogram(latency), quantile)
 
 
 def counted(seconds: np.ndarray) -> Counter[int]:

@@ -34,10 +34,8 @@ class Finding:
     """The confidence sequence."""
     is_harm: bool
     """Proof of being beyond the limit."""
-    is_safe: bool
-    """Proof of being within the limit."""
-    progress: float = 0.0
-    """How much of a proof of being within there is, where that is known; it grows with the requests."""
+    safety: Callable[[], float]
+    """How much of a proof of being within the limit there is, from 1 on a whole one; 0 where less is not known."""
     smallest: Callable[[], str | None]
     """The least harm that as many requests would have proven; None where they would have proven none."""
 
@@ -48,7 +46,7 @@ def share(of: Share, limit: float, level: float, *, noun: str) -> Finding:
         of=of,
         proof=sequences.price(level),
         harm=sequences.more(of.trials, limit),
-        safe=sequences.below(of, limit),
+        safe=lambda _: sequences.below(of, limit),
         edge=limit,
     )
     within = test.agreeing(sequences.interval(of, level), limit)
@@ -68,8 +66,9 @@ def increase(of: Share, stable: Share, percents: float, level: float, *, noun: s
         of=of,
         proof=proof,
         harm=lambda events: sequences.beyond(Share(events, of.trials), stable, slope=slope, proof=proof),
-        safe=sequences.beyond(stable, of, slope=1 / slope),
+        safe=lambda enough: sequences.beyond(stable, of, slope=1 / slope, proof=enough),
         edge=slope * stable.estimate,
+        edge_scatter=slope * _scatter(stable),
     )
     within = test.agreeing(_changes(sequences.ratio(of, stable, level)), percents)
     estimate = 100 * (of.estimate / stable.estimate - 1) if stable.events else None
@@ -90,8 +89,9 @@ def excess(of: Share, baseline: Share, limit: float, level: float, *, noun: str)
         of=of,
         proof=proof,
         harm=lambda events: sequences.beyond(Share(events, of.trials), baseline, offset=limit, proof=proof),
-        safe=sequences.beyond(baseline, of, offset=-limit),
+        safe=lambda enough: sequences.beyond(baseline, of, offset=-limit, proof=enough),
         edge=baseline.estimate + limit,
+        edge_scatter=_scatter(baseline),
     )
     within = test.agreeing(sequences.difference(of, baseline, level), limit)
     estimate = of.estimate - baseline.estimate
@@ -121,7 +121,7 @@ def latency(of: Durations, seconds: float, level: float) -> Finding:
         estimate=estimate,
         within=within,
         is_harm=of.above(bisect_right(of.buckets, bucket)) >= proof,
-        is_safe=of.below(bisect_left(of.buckets, bucket)) >= proof,
+        safety=lambda: float(of.below(bisect_left(of.buckets, bucket)) >= proof),
         smallest=smallest,
     )
 
@@ -148,7 +148,7 @@ def slowdown(of: Durations, stable: Durations, percents: float, level: float) ->
         estimate=estimate,
         within=within,
         is_harm=low is not None and low >= buckets - 1e-9,
-        is_safe=high is not None and high <= buckets + 1e-9,
+        safety=lambda: float(high is not None and high <= buckets + 1e-9),
         smallest=smallest,
     )
 
@@ -169,7 +169,7 @@ def decrease(answered: Share, percents: float, level: float, *, weight: float, s
         of=answered,
         proof=sequences.price(level),
         harm=sequences.less(answered.trials, edge),
-        safe=sequences.above(answered, edge),
+        safe=lambda _: sequences.above(answered, edge),
         edge=edge,
         is_least=True,
     )
@@ -200,7 +200,7 @@ def throughput(answered: int, limit: float, level: float, *, weight: float, seco
         of=of,
         proof=sequences.price(level),
         harm=sequences.less(trials, edge),
-        safe=sequences.above(of, edge),
+        safe=lambda _: sequences.above(of, edge),
         edge=edge,
         is_least=True,
     )
@@ -224,10 +224,12 @@ class _Test:
     proof: float
     harm: Evidence
     """Evidence that the share is beyond the limit, by its events."""
-    safe: float
-    """Evidence that it is within the limit."""
+    safe: Callable[[float], float]
+    """Evidence that it is within the limit, as exact as tells whether there is so much."""
     edge: float
     """The share that is just within the limit."""
+    edge_scatter: float = 0.0
+    """How exactly that is known, where it follows from stable's share."""
     is_least: bool = False
     """Whether a share below the limit is harm, not one above it."""
 
@@ -235,27 +237,35 @@ class _Test:
     def is_harm(self) -> bool:
         return self.harm(self.of.events) >= self.proof
 
-    @property
+    @cached_property
     def is_safe(self) -> bool:
-        return self.safe >= self.proof
+        return self.safe(self.proof) >= self.proof
+
+    def safety(self) -> float:
+        return max(0.0, self.safe(math.inf) / self.proof)
 
     def agreeing(self, within: Interval, limit: float) -> Interval:
         """Bounds, which are approximated from outside, moved to the limit where that is known to lie beyond them."""
         low, high = within
-        is_above, is_below = (self.is_safe, self.is_harm) if self.is_least else (self.is_harm, self.is_safe)
-        return Interval(
-            limit if is_above and (low is None or low < limit) else low,
-            limit if is_below and (high is None or high > limit) else high,
-        )
+        if (low is None or low < limit) and (self.is_safe if self.is_least else self.is_harm):
+            low = limit
+        if (high is None or high > limit) and (self.is_harm if self.is_least else self.is_safe):
+            high = limit
+        return Interval(low, high)
 
     def least(self) -> float | None:
         """The share that is nearest to the limit and would have been proven to be beyond it."""
         trials, edge = self.of.trials, self.edge
         if not 0 <= edge <= 1:
             return None
-        step = math.sqrt(2 * (self.proof + 2) * trials * edge * (1 - edge)) + 1
-        step, end = (-step, 0.0) if self.is_least else (step, float(trials))
-        events = searches.crossing(self.harm, edge * trials, step, proof=self.proof, end=end)
+        cost = 2 * sequences.COST if self.edge_scatter else sequences.COST
+        needed, scatter = (
+            self.proof + cost,
+            math.hypot(math.sqrt(trials * edge * (1 - edge)), trials * self.edge_scatter),
+        )
+        away = math.sqrt(2 * needed) * scatter
+        step, end = (min(needed / 3 - away, -1.0), 0.0) if self.is_least else (away + needed / 3 + 1, float(trials))
+        events = searches.crossing(self.harm, edge * trials, step, proof=self.proof, cost=cost, end=end)
         return None if events is None else events / trials
 
     def finding(
@@ -282,10 +292,14 @@ class _Test:
             estimate=estimate,
             within=within,
             is_harm=self.is_harm,
-            is_safe=self.is_safe,
-            progress=min(1.0, max(0.0, self.safe / self.proof)),
+            safety=self.safety,
             smallest=smallest,
         )
+
+
+def _scatter(share: Share) -> float:
+    """About how exactly a share is known: its standard error."""
+    return math.sqrt(share.events + 0.5) / (share.trials + 1)
 
 
 def _changes(ratios: Interval) -> Interval:

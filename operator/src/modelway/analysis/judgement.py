@@ -45,7 +45,7 @@ def judge(metric: Metric, window: Window, analysis: Analysis, level: float) -> J
     else:
         bounds = limits.of(metric)
         judged = [_judged(metric, limit, window, analysis, level / len(bounds)) for limit in bounds]
-        judgement = min(judged, key=lambda item: list(Verdict).index(item.verdict))
+        judgement = min(judged, key=lambda item: item.verdict.rank)
     return replace(judgement, is_dry_run=metric.dry_run)
 
 
@@ -109,18 +109,19 @@ def _conclusion(
         wait = _wait(slowest.seconds(slowest.missing, seconds))
         return Verdict.INSUFFICIENT_SAMPLES, f"; {slowest.of} needs {missing} more{wait}", slowest.missing
     if analysis.decision == "Evidence":
-        return (Verdict.PASS, f", within {limit}", 0) if finding.is_safe else _undecided(finding, parts[0], seconds)
+        safety = finding.safety()
+        return (Verdict.PASS, f", within {limit}", 0) if safety >= 1 else _undecided(finding, safety, parts[0], seconds)
     smallest = finding.smallest()
     seen = f"{smallest} would have been" if smallest else "nothing would have been with so few"
     return Verdict.PASS, f", not proven to be {finding.side} {limit} ({seen})", 0
 
 
-def _undecided(finding: Finding, own: Samples, seconds: float) -> tuple[Verdict, str, int]:
+def _undecided(finding: Finding, safety: float, own: Samples, seconds: float) -> tuple[Verdict, str, int]:
     """Proof of neither yet. Evidence grows evenly with the samples, as long as the estimate stays what it is."""
     said = f", not proven to be within the limit of {finding.limit_text}"
-    if finding.progress < _SLIGHT:
+    if safety < _SLIGHT:
         return Verdict.INCONCLUSIVE, said, 0
-    more = math.ceil(own.count * (1 / finding.progress - 1))
+    more = math.ceil(own.count * (1 / safety - 1))
     wait = _wait(own.seconds(more, seconds))
     return Verdict.INCONCLUSIVE, f"{said}; {phrases.about(more, own.noun)} more{wait}", more
 

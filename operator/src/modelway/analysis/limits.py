@@ -48,10 +48,11 @@ def _errors(limit: Limit, window: Window, level: float) -> Finding:
 
 
 def _latency(limit: Limit, window: Window, level: float) -> Finding:
-    own = quantiles.durations(window.candidate.latency, LATENCIES[limit.builtin])
+    quantile = LATENCIES[limit.builtin]
+    own = quantiles.durations(window.candidate_durations, quantile)
     if not limit.is_relative:
         return findings.latency(own, limit.value, level)
-    stable = quantiles.durations(window.stable.latency, LATENCIES[limit.builtin])
+    stable = quantiles.durations(window.stable_durations, quantile)
     return findings.slowdown(own, stable, limit.value, level)
 
 

@@ -20,10 +20,10 @@ same: +20 % is taken as 3 buckets and shown by what is less than 10 % slower.
 """
 
 import math
-from bisect import bisect_left
+import operator
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate
 
 from modelway.analysis import figures, sequences
@@ -34,14 +34,22 @@ _NOTHING = sequences.FLOOR + 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Durations:
-    """Those of one revision, the shortest first, and what their number says about one quantile."""
+class Histogram:
+    """Durations of one revision, the shortest first."""
 
-    quantile: float
     buckets: tuple[int, ...]
     """Those that are not empty."""
     longer: tuple[int, ...]
     """How many lie in the bucket at each place or in a longer one; one place more, for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """Those of one revision, and what their number says about one quantile."""
+
+    quantile: float
+    buckets: tuple[int, ...]
+    longer: tuple[int, ...]
     place: int
     """Place of the bucket in which the observed quantile lies."""
     more: Evidence
@@ -63,19 +71,24 @@ class Durations:
         return self.less(self.longer[place])
 
 
-def durations(latency: Mapping[int, int], quantile: float) -> Durations:
-    """Counts by bucket, ready for questions about one quantile."""
+def histogram(latency: Mapping[int, int]) -> Histogram:
+    """Counts by bucket, in order."""
     buckets = sorted([bucket for bucket, count in latency.items() if count > 0])
     longer = [0, *accumulate([latency[bucket] for bucket in reversed(buckets)])]
-    fewer = bisect_left(longer, (1 - quantile) * longer[-1])
-    longer.reverse()
+    return Histogram(buckets=tuple(buckets), longer=tuple(reversed(longer)))
+
+
+def durations(of: Histogram, quantile: float) -> Durations:
+    """Ready for questions about one quantile."""
+    total, places = of.longer[0], len(of.buckets)
+    enough = bisect_right(of.longer, -(1 - quantile) * total, hi=places, key=operator.neg)
     return Durations(
         quantile=quantile,
-        buckets=tuple(buckets),
-        longer=tuple(longer),
-        place=max(0, len(buckets) - max(1, fewer)),
-        more=cache(sequences.more(longer[0], 1 - quantile)),
-        less=cache(sequences.less(longer[0], 1 - quantile)),
+        buckets=of.buckets,
+        longer=of.longer,
+        place=max(0, enough - 1),
+        more=sequences.more(total, 1 - quantile),
+        less=sequences.less(total, 1 - quantile),
     )
 
 

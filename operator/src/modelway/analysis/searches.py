@@ -11,59 +11,62 @@ Curve = Callable[[float], float]
 Sloped = Callable[[float], tuple[float, float]]
 """A value, and the slope there."""
 
-_FLOOR = -6.0
-"""About the least evidence of two bets together."""
 _EXACT = 0.05
 """How far below the least evidence the value that is found may be."""
-_CLOSE = 0.03
+_CLOSE = 0.02
 """How far behind the exact place the one that is found may be, as a part of the way there."""
 _STEPS = 40
 """More than any search takes."""
 
 
-def crossing(evidence: Curve, inside: float, step: float, *, proof: float, end: float) -> float | None:
+class _Point(NamedTuple):
+    """A place, by the way to it, and by how much the root there is more than it takes."""
+
+    way: float
+    surplus: float
+
+
+def crossing(evidence: Curve, inside: float, step: float, *, proof: float, cost: float, end: float) -> float | None:
     """Where evidence, of which there is none at `inside`, becomes proof in the direction of `step`.
 
-    It is never before that, and not far behind; None where there is no proof up to `end`. Evidence grows about as the
-    square of the distance, so its root is followed.
+    It is never before that, and not far behind; None where there is no proof up to `end`. Evidence is about the square
+    of the way less `cost`, so that the root of the two together is nearly a line: the one through two points shows
+    where to look next, and how far it still is.
     """
-    goal = math.sqrt(proof - _FLOOR)
-    nearest = max if step < 0 else min
+    goal, farthest = math.sqrt(proof + cost), abs(end - inside)
 
-    def excess(at: float) -> float:
-        return math.sqrt(max(0.0, min(evidence(at), 1e9) - _FLOOR)) - goal
+    def place(way: float) -> float:
+        return end if way == farthest else inside + math.copysign(way, step)
 
-    last, lack = inside, 1 - goal
-    while last != end:
-        at = nearest(inside + step, end)
-        surplus = excess(at)
-        if surplus >= 0:
-            return _narrowed(excess, (last, lack), (at, surplus), close=_CLOSE * abs(at - inside))
-        last, lack = at, surplus
-        step *= min(2.0, 1.05 * goal / max(goal + surplus, 0.1) + 0.05)
-    return None
+    def point(way: float) -> _Point:
+        return _Point(way, math.sqrt(max(0.0, min(evidence(place(way)), 1e9) + cost)) - goal)
+
+    last, here = _Point(0.0, -goal), point(min(abs(step), farthest))
+    while here.surplus < 0:
+        if here.way == farthest:
+            return None
+        ahead, most = (1 + _CLOSE / 3) * _root(last, here), 2 * here.way
+        last, here = here, point(min(ahead if here.way < ahead < most else most, farthest))
+    return place(_narrowed(point, last, here))
 
 
-def _narrowed(excess: Curve, inner: tuple[float, float], outer: tuple[float, float], *, close: float) -> float:
-    """The outer end of the bracket, once regula falsi has made it small.
-
-    It aims past the solution on either side in turn, so that both ends move.
-    """
-    (inside, lack), (outside, surplus) = inner, outer
-    toward = math.copysign(close / 3, outside - inside)
-    for step in range(_STEPS):
-        if abs(outside - inside) <= close:
+def _narrowed(point: Callable[[float], _Point], inner: _Point, outer: _Point) -> float:
+    """The outer end of the bracket, once it is close; it aims a little past the solution, so that this end moves."""
+    last = inner
+    for turn in range(_STEPS):
+        root, close = _root(last, outer), _CLOSE * outer.way
+        if outer.way - max(root, inner.way) <= close:
             break
-        root = outside - surplus * (outside - inside) / (surplus - lack) if step % 4 < 3 else (inside + outside) / 2
-        at = root + toward if step % 2 == 0 else root - toward
-        if not min(inside, outside) < at < max(inside, outside):
-            at = (inside + outside) / 2
-        value = excess(at)
-        if value >= 0:
-            outside, surplus = at, value
-        else:
-            inside, lack = at, value
-    return outside
+        way, middle = root + close / 3, (inner.way + outer.way) / 2
+        here = point(way if inner.way < way < outer.way and turn % 4 < 3 else middle)
+        last, inner, outer = (here, here, outer) if here.surplus < 0 else (outer, inner, here)
+    return outer.way
+
+
+def _root(one: _Point, other: _Point) -> float:
+    """Where the line through two points crosses 0; halfway between two that are level."""
+    rise = other.surplus - one.surplus
+    return other.way - other.surplus * (other.way - one.way) / rise if rise else (one.way + other.way) / 2
 
 
 class _Tangent(NamedTuple):

@@ -32,7 +32,7 @@ def judge(metric: Metric, window: Window, groups: Mapping[str, Window], analysis
     worst = min(sorted(large), key=lambda name: _harm(large[name]))
     message = f"{metric.name} of {metric.by.input}={worst}{large[worst].message.removeprefix(metric.name)}"
     segments = Segments(input=metric.by.input, judged=len(large), small=small, worst=worst, message=message)
-    found = min(whole, replace(large[worst], message=message), key=lambda item: _rank(item.verdict))
+    found = min(whole, replace(large[worst], message=message), key=lambda item: item.verdict.rank)
     return replace(found, segments=segments)
 
 
@@ -43,8 +43,4 @@ def most(by: By) -> int:
 
 def _harm(item: Judgement) -> tuple[float, ...]:
     """Sorts the worst first: by verdict, then by the harm that is certain, then by that which is likely."""
-    return _rank(item.verdict), *(math.inf if value is None else -value for value in (item.low, item.estimate))
-
-
-def _rank(verdict: Verdict) -> int:
-    return list(Verdict).index(verdict)
+    return item.verdict.rank, *(math.inf if value is None else -value for value in (item.low, item.estimate))

@@ -52,12 +52,17 @@ _LESS = tuple((-tilt, math.expm1(-tilt), log(stake)) for tilt, stake in _STAKES)
 
 FLOOR = log(_STAKES[0][1])
 """Evidence never falls below the stake that is kept."""
+COST = 2.0
+"""About how much less evidence is than that of a bettor who knew the best tilt."""
+_NEGLIGIBLE = -41.0
+"""Logarithm of what is too little to change a sum with the stake that is kept, by so much as its last digit."""
 _TINY = 1e-12
 _REMOTE = 500.0
 """Logarithm of odds, or of a ratio, beyond which there is nothing."""
 
 Evidence = Callable[[float], float]
 _Stakes = tuple[tuple[float, float, float], ...]
+_Sloped = Callable[[float], tuple[float, float]]
 
 
 class Share(NamedTuple):
@@ -150,17 +155,21 @@ def _likely(first: Share, second: Share, offset: float, slope: float) -> tuple[f
 def interval(share: Share, level: float) -> Interval:
     """The confidence sequence of a share at this moment; each bound is ever wrong with a chance of at most `level`."""
     events, trials = share
-    middle = (events + 0.5) / (trials + 1)
-    step = math.sqrt(2 * (price(level) + 2) / ((trials + 1) * middle * (1 - middle)))
+    middle = (events + 1) / (trials + 2)
+    scatter = math.sqrt(2 * (price(level) + COST) / ((trials + 2) * middle * (1 - middle)))
+    # Towards a half rare events become less rare, so that it is not as far as away from it.
+    toward, away = log1p(scatter + scatter * scatter / 3), scatter + scatter * scatter / 5
+    down, up = middle * toward + (1 - middle) * away, (1 - middle) * toward + middle * away
     return Interval(
-        _bound(lambda odds: above(share, _logistic(odds)), middle, -step, level) if events else 0.0,
-        _bound(lambda odds: below(share, _logistic(odds)), middle, step, level) if events < trials else 1.0,
+        _bound(_against(share, _MORE), middle, -down, level) if events else 0.0,
+        _bound(_against(share, _LESS), middle, up, level) if events < trials else 1.0,
     )
 
 
-def _bound(evidence: Evidence, middle: float, step: float, level: float) -> float:
-    end = math.copysign(_REMOTE, step)
-    found = searches.crossing(evidence, log(middle / (1 - middle)), step, proof=price(level), end=end)
+def _bound(against: _Sloped, middle: float, step: float, level: float) -> float:
+    start, end = log(middle / (1 - middle)), math.copysign(_REMOTE, step)
+    evidence: Evidence = lambda odds: against(_logistic(odds))[0]  # noqa: E731
+    found = searches.crossing(evidence, start, step, proof=price(level), cost=COST, end=end)
     return _logistic(found) if found is not None else float(step > 0)
 
 
@@ -180,9 +189,11 @@ def _least_ratio(first: Share, second: Share, proof: float) -> float:
     if not second.trials or above(first, _TINY) + FLOOR < proof:
         return 0.0
     likely = log(first.estimate / max(second.estimate, 1 / second.trials))
-    step = math.sqrt(2 * (proof + 4) * (1 / first.events + 1 / max(second.events, 1)))
+    step = math.sqrt(2 * (proof + 2 * COST) * (1 / first.events + 1 / max(second.events, 1)))
     compared = _compared(first, second, proof)
-    found = searches.crossing(lambda at: compared(0.0, exp(at)), likely, -step, proof=proof, end=-_REMOTE)
+    found = searches.crossing(
+        lambda at: compared(0.0, exp(at)), likely, -step, proof=proof, cost=2 * COST, end=-_REMOTE
+    )
     return 0.0 if found is None else exp(found)
 
 
@@ -191,10 +202,11 @@ def _least_difference(first: Share, second: Share, proof: float) -> float:
     compared = _compared(first, second, proof)
     if compared(-1.0, 1.0) < proof:
         return -1.0
-    scatter = sum((share.estimate + 1 / (share.trials + 1)) / (share.trials + 1) for share in (first, second))
-    step = math.sqrt(2 * (proof + 4) * scatter)
+    needed, trials, others = proof + 2 * COST, first.trials + 1, second.trials + 1
+    scatter = first.estimate / trials + (second.estimate + 0.5 / others) / others
+    step = math.sqrt(2 * needed * scatter) + 2 / 3 * needed / others
     likely = first.estimate - second.estimate
-    found = searches.crossing(lambda at: compared(at, 1.0), likely, -step, proof=proof, end=-1.0)
+    found = searches.crossing(lambda at: compared(at, 1.0), likely, -step, proof=proof, cost=2 * COST, end=-1.0)
     return -1.0 if found is None else found
 
 
@@ -220,19 +232,21 @@ def _bets(trials: float, p: float, stakes: _Stakes) -> Evidence:
     return evidence
 
 
-def _against(share: Share, stakes: _Stakes) -> Callable[[float], tuple[float, float]]:
+def _against(share: Share, stakes: _Stakes) -> _Sloped:
     """Evidence against any share p, and how fast it changes with p."""
     events, trials = share
-    bets = [(stake + tilt * events, growth) for tilt, growth, stake in stakes]
+    bets = [(stake + tilt * events, growth) for tilt, growth, stake in stakes if tilt]
 
     def added(p: float, top: float) -> tuple[float, float]:
         # One loop over numbers: this is what a judgement does most.
-        whole = change = 0.0
+        whole, change = exp(FLOOR - top), 0.0
         for start, growth in bets:
             rate = p * growth
-            part = exp(start - trials * log1p(rate) - top)
-            whole += part
-            change += part * growth / (1 + rate)
+            power = start - trials * log1p(rate) - top
+            if power > _NEGLIGIBLE:
+                part = exp(power)
+                whole += part
+                change += part * growth / (1 + rate)
         return top + log(whole), -trials * change / whole
 
     def evidence(p: float) -> tuple[float, float]:

@@ -15,6 +15,14 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "Inconclusive"
     PASS = "Pass"  # noqa: S105 - no password
 
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return _RANKS[self]
+
+
+_RANKS = {verdict: rank for rank, verdict in enumerate(Verdict)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segments:
@@ -56,7 +64,4 @@ class Judgement:
 
 def combined(judgements: Iterable[Judgement]) -> Judgement | None:
     """The worst of those that count; None where none does."""
-    order = list(Verdict)
-    return min(
-        (item for item in judgements if not item.is_dry_run), key=lambda item: order.index(item.verdict), default=None
-    )
+    return min((item for item in judgements if not item.is_dry_run), key=lambda item: item.verdict.rank, default=None)

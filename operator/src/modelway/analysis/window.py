@@ -4,12 +4,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic.alias_generators import to_camel
 
+from modelway.analysis import quantiles
 from modelway.analysis.figures import Answer, Pairs, Sums
+from modelway.analysis.quantiles import Histogram
 from modelway.api.analysis import Metric
 
 Json = dict[str, Any]
@@ -49,7 +52,7 @@ class Tally:
         return cls(**{**kept, "at": datetime.fromisoformat(at) if at else None})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Window:
     """Sums over the time in which one step's weight was in force; frozen, each reading makes another one."""
 
@@ -64,6 +67,16 @@ class Window:
     """Whether stable is asked some requests twice. Where it is not, each disagreement is the candidate's."""
     tallies: Mapping[str, Tally] = field(default_factory=lambda: MappingProxyType({}))
     """By the name of the metric."""
+
+    @cached_property
+    def candidate_durations(self) -> Histogram:
+        """Put in order once: there is a metric for each of several quantiles."""
+        return quantiles.histogram(self.candidate.latency)
+
+    @cached_property
+    def stable_durations(self) -> Histogram:
+        """The same of stable."""
+        return quantiles.histogram(self.stable.latency)
 
     def to_json(self) -> Json:
         """Plain numbers, texts and dictionaries."""
