@@ -206,6 +206,12 @@ def test_evidence_along_a_line_is_the_least_over_all_its_points(
     assert found <= min(map(at, points)) + 1e-6 * (1 + first.trials + second.trials) ** 0.5
 
 
+@pytest.mark.parametrize("events", range(5760, 5780))
+def test_evidence_that_is_next_to_the_largest_number_is_proof(events: int) -> None:
+    """Of one revision it is 709 there, whose power just fits into a number, and its slope does not."""
+    assert sequences.beyond(Share(events, 11_450), Share(100, 10_000), slope=1.5, proof=6.0) > 2000
+
+
 @pytest.mark.parametrize(
     ("first", "second", "slope"),
     list(product([(31, 1000), (3, 90), (400, 800)], [(100, 10_000), (0, 50), (30, 100)], [0.5, 1.2])),

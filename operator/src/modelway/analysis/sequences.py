@@ -56,6 +56,8 @@ COST = 2.0
 """About how much less evidence is than that of a bettor who knew the best tilt."""
 _NEGLIGIBLE = -41.0
 """Logarithm of what is too little to change a sum with the stake that is kept, by so much as its last digit."""
+_HUGE = 1e250
+"""Wealth that leaves room for its slope, which is much larger."""
 _TINY = 1e-12
 _REMOTE = 500.0
 """Logarithm of odds, or of a ratio, beyond which there is nothing."""
@@ -247,6 +249,8 @@ def _against(share: Share, stakes: _Stakes) -> _Sloped:
                 part = exp(power)
                 whole += part
                 change += part * growth / (1 + rate)
+        if whole > _HUGE:
+            raise OverflowError
         return top + log(whole), -trials * change / whole
 
     def evidence(p: float) -> tuple[float, float]:
