@@ -5,6 +5,7 @@ that a quantile is known to within 5 % whatever its size, and counts of many pod
 """
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -38,14 +39,10 @@ class Sums:
         return sum(self.latency.values())
 
     def __add__(self, other: "Sums") -> "Sums":
-        return Sums(
-            requests=self.requests + other.requests,
-            errors=self.errors + other.errors,
-            latency={
-                bucket: self.latency.get(bucket, 0) + other.latency.get(bucket, 0)
-                for bucket in self.latency.keys() | other.latency.keys()
-            },
-        )
+        latency = dict(self.latency)
+        for bucket, count in other.latency.items():
+            latency[bucket] = latency.get(bucket, 0) + count
+        return Sums(requests=self.requests + other.requests, errors=self.errors + other.errors, latency=latency)
 
     def since(self, earlier: "Sums") -> "Sums":
         """What came after `earlier`, which is an earlier reading of the same process."""
@@ -53,14 +50,14 @@ class Sums:
             requests=max(0, self.requests - earlier.requests),
             errors=max(0, self.errors - earlier.errors),
             latency={
-                bucket: count - earlier.latency.get(bucket, 0)
+                bucket: count - before
                 for bucket, count in self.latency.items()
-                if count > earlier.latency.get(bucket, 0)
+                if count > (before := earlier.latency.get(bucket, 0))
             },
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Pairs:
     """Mirrored requests that both revisions were asked, and those that stable was asked twice."""
 
@@ -72,13 +69,14 @@ class Pairs:
     """Requests that stable answered and the candidate did not; they are in no pair."""
 
     def __add__(self, other: "Pairs") -> "Pairs":
-        return Pairs(**{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(Pairs)})
+        return Pairs(*map(operator.add, _counts(self), _counts(other)))
 
     def since(self, earlier: "Pairs") -> "Pairs":
         """What came after `earlier`, which is an earlier reading of the same process."""
-        return Pairs(
-            **{item.name: max(0, getattr(self, item.name) - getattr(earlier, item.name)) for item in fields(Pairs)}
-        )
+        return Pairs(*(max(0, now - before) for now, before in zip(_counts(self), _counts(earlier), strict=True)))
+
+
+_counts = operator.attrgetter(*(item.name for item in fields(Pairs)))
 
 
 NOTHING = Sums()
