@@ -1,8 +1,8 @@
 """`make bench-plan`: the CPU time that the pure core takes for one pass over one object, by what the object is doing.
 
 Each scene is played in the simulated cluster, and its passes are caught as they come, with new figures in each where
-something is judged. Then they are decided once more, one after the other, on the clock of the process: no API server,
-no network, nothing written.
+something is judged anew. Then they are decided once more, one after the other, on the clock of the process: no API
+server, no network, nothing written.
 """
 
 import argparse
@@ -12,9 +12,10 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from modelway.analysis import findings
 from modelway.analysis.figures import Answer, Readings
 from modelway.cluster.snapshot import Key, Snapshot
 from modelway.kinds import Manifest
@@ -35,6 +36,8 @@ RATE = 200.0
 """Requests per second: after minutes the histograms are full."""
 ERRORS = 0.002
 """Share of the requests."""
+INTERVAL = 30
+"""Seconds between two readings."""
 STEPS = ({"weight": 20, "hold": "5m"}, {"weight": 50, "hold": "24h"})
 BUILTIN = (
     {"name": "errors", "builtin": "ErrorRate", "max": 0.01},
@@ -52,6 +55,15 @@ QUERIED = tuple(
     {"name": f"figure-{index}", "prometheus": {"address": "http://prometheus:9090", "query": f"q{index}"}, "max": 0.5}
     for index in range(6)
 )
+FINDINGS = (
+    findings.share,
+    findings.increase,
+    findings.excess,
+    findings.latency,
+    findings.slowdown,
+    findings.decrease,
+    findings.throughput,
+)
 MIRRORING = ("HTTPRouteRequestMirror", "HTTPRouteRequestPercentageMirror")
 
 
@@ -62,6 +74,8 @@ class Pass:
     snapshot: Snapshot
     now: datetime
     readings: Readings | None
+    is_new: bool = True
+    """Whether its figures were never judged before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +113,7 @@ def _row(name: str, costs: Iterable[Cost], calls: int) -> str:
 
 
 def _cost(item: Pass) -> Cost:
+    _forget(item)
     began = time.process_time_ns()
     observed = _observed(item)
     seen = time.process_time_ns()
@@ -108,12 +123,21 @@ def _cost(item: Pass) -> Cost:
 
 def _calls(passes: Iterable[Pass]) -> int:
     """Functions called by plan and status in a pass, those of C included."""
-    observed = [_observed(item) for item in passes]
-    with cProfile.Profile() as profile:
-        for item in observed:
-            _decided(item)
+    profile, count = cProfile.Profile(), 0
+    for count, item in enumerate(passes, 1):  # noqa: B007 - it is asked for when the loop has ended
+        _forget(item)
+        observed = _observed(item)
+        with profile:
+            _decided(observed)
     calls: int = pstats.Stats(profile).total_calls  # type: ignore[attr-defined]  # typeshed lacks it
-    return round(calls / len(observed))
+    return round(calls / count)
+
+
+def _forget(item: Pass) -> None:
+    """New figures meet no finding on them that is remembered: the simulation has judged them, too."""
+    if item.is_new:
+        for remembered in FINDINGS:
+            remembered.cache_clear()
 
 
 def _observed(item: Pass) -> Observed:
@@ -143,14 +167,32 @@ def _judged(*metrics: Mapping[str, object], **rollout: object) -> Callable[[int]
     """Holding its second step, and judged on new figures in each pass; the first step's evidence is kept."""
 
     def scene(count: int) -> list[Pass]:
-        analysis = {"metrics": list(metrics), "interval": "30s"}
-        world = _serving({"steps": STEPS, "analysis": analysis, **rollout})
-        upgrade(world, "v2")
-        reach(world, 1, "Holding", within=7200)
-        world.run_for(600)
+        world = _judging(metrics, rollout)
         return [_next(world) for _ in range(count)]
 
     return scene
+
+
+def _between(*metrics: Mapping[str, object], **rollout: object) -> Callable[[int], list[Pass]]:
+    """The same without new figures, as when something happens to a pod between two readings."""
+
+    def scene(count: int) -> list[Pass]:
+        world = _judging(metrics, rollout)
+        _next(world)
+        world.run_for(INTERVAL / 2)
+        return [replace(_caught(world), is_new=False)] * count
+
+    return scene
+
+
+def _judging(metrics: Iterable[Mapping[str, object]], rollout: Manifest) -> World:
+    """A cluster in which v2 has been judged for some minutes in its second step."""
+    analysis = {"metrics": list(metrics), "interval": f"{INTERVAL}s"}
+    world = _serving({"steps": STEPS, "analysis": analysis, **rollout})
+    upgrade(world, "v2")
+    reach(world, 1, "Holding", within=7200)
+    world.run_for(600)
+    return world
 
 
 def _serving(rollout: Manifest) -> World:
@@ -184,8 +226,10 @@ SCENES: Mapping[str, Callable[[int], list[Pass]]] = {
     "idle": _idle,
     "holding a step": _stepping,
     "judged by six built-in metrics": _judged(*BUILTIN),
+    "the same between two readings": _between(*BUILTIN),
     "judged by six queries": _judged(*QUERIED),
     "judged by eight metrics, two of them of a shadow": _judged(*BUILTIN, *COMPARED, shadow={"percent": 20}),
+    "these eight between two readings": _between(*BUILTIN, *COMPARED, shadow={"percent": 20}),
 }
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from modelway.analysis import figures, phrases, quantiles, searches, sequences
-from modelway.analysis.quantiles import Durations
+from modelway.analysis.quantiles import Durations, Histogram
 from modelway.analysis.sequences import Evidence, Interval, Share
 
+_remembered = lru_cache(maxsize=512)
+"""Between two readings counts stay what they are, and every pass judges them again: 512 limits of some 60 models."""
 _SLOTS = 1e6
 """Parts of a second, each with an answered request or none: a rate is the share of those that have one."""
 
@@ -40,6 +42,7 @@ class Finding:
     """The least harm that as many requests would have proven; None where they would have proven none."""
 
 
+@_remembered
 def share(of: Share, limit: float, level: float, *, noun: str) -> Finding:
     """A share, at most `limit`."""
     test = _Test(
@@ -59,6 +62,7 @@ def share(of: Share, limit: float, level: float, *, noun: str) -> Finding:
     )
 
 
+@_remembered
 def increase(of: Share, stable: Share, percents: float, level: float, *, noun: str) -> Finding:
     """A share, at most so many percent above stable's."""
     proof, slope = sequences.price(level), 1 + percents / 100
@@ -82,6 +86,7 @@ def increase(of: Share, stable: Share, percents: float, level: float, *, noun: s
     )
 
 
+@_remembered
 def excess(of: Share, baseline: Share, limit: float, level: float, *, noun: str) -> Finding:
     """A share, at most `limit` above the share that stable has with itself."""
     proof = sequences.price(level)
@@ -105,9 +110,10 @@ def excess(of: Share, baseline: Share, limit: float, level: float, *, noun: str)
     )
 
 
-def latency(of: Durations, seconds: float, level: float) -> Finding:
+@_remembered
+def latency(counts: Histogram, quantile: float, seconds: float, level: float) -> Finding:
     """A quantile, at most so many seconds. Within the limit's own bucket there is proof of neither."""
-    proof, bucket = sequences.price(level), figures.bucket(seconds)
+    of, proof, bucket = quantiles.durations(counts, quantile), sequences.price(level), figures.bucket(seconds)
     estimate, within = quantiles.estimate(of), quantiles.interval(of, level)
 
     def smallest() -> str | None:
@@ -126,8 +132,10 @@ def latency(of: Durations, seconds: float, level: float) -> Finding:
     )
 
 
-def slowdown(of: Durations, stable: Durations, percents: float, level: float) -> Finding:
+@_remembered
+def slowdown(counts: Histogram, others: Histogram, quantile: float, percents: float, level: float) -> Finding:
     """A quantile, at most so many percent above stable's. The limit counts in whole buckets, see `quantiles`."""
+    of, stable = quantiles.durations(counts, quantile), quantiles.durations(others, quantile)
     buckets = math.log1p(percents / 100) / math.log(figures.RATIO)
     low, high = quantiles.slower(of, stable, level)
     estimate = 100 * (quantiles.estimate(of) / quantiles.estimate(stable) - 1) if stable.total else None
@@ -153,6 +161,7 @@ def slowdown(of: Durations, stable: Durations, percents: float, level: float) ->
     )
 
 
+@_remembered
 def decrease(answered: Share, percents: float, level: float, *, weight: float, seconds: float) -> Finding:
     """The candidate's part of the answered requests: at most so many percent below what its weight, 0 to 1, gives it.
 
@@ -188,6 +197,7 @@ def decrease(answered: Share, percents: float, level: float, *, weight: float, s
     )
 
 
+@_remembered
 def throughput(answered: int, limit: float, level: float, *, weight: float, seconds: float) -> Finding:
     """Answered requests in a second, at least `limit`, taken as if the candidate had all of the traffic."""
     trials = seconds * _SLOTS
@@ -253,6 +263,7 @@ class _Test:
             high = limit
         return Interval(low, high)
 
+    @cached_property
     def least(self) -> float | None:
         """The share that is nearest to the limit and would have been proven to be beyond it."""
         trials, edge = self.of.trials, self.edge
@@ -281,7 +292,7 @@ class _Test:
         """What the test proves, in the words of the metric."""
 
         def smallest() -> str | None:
-            least = self.least()
+            least = self.least
             return None if least is None else show(least)
 
         return Finding(

@@ -45,8 +45,8 @@ def judge(metric: Metric, window: Window, analysis: Analysis, level: float) -> J
     else:
         bounds = limits.of(metric)
         judged = [_judged(metric, limit, window, analysis, level / len(bounds)) for limit in bounds]
-        judgement = min(judged, key=lambda item: item.verdict.rank)
-    return replace(judgement, is_dry_run=metric.dry_run)
+        judgement = min(judged, key=lambda item: item.verdict.rank) if len(judged) > 1 else judged[0]
+    return replace(judgement, is_dry_run=True) if metric.dry_run else judgement
 
 
 def ratio_mismatch(window: Window) -> str:

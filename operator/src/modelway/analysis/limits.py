@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from modelway.analysis import findings, quantiles
+from modelway.analysis import findings
 from modelway.analysis.findings import Finding
 from modelway.analysis.sequences import Share
 from modelway.analysis.window import Window
@@ -48,12 +48,10 @@ def _errors(limit: Limit, window: Window, level: float) -> Finding:
 
 
 def _latency(limit: Limit, window: Window, level: float) -> Finding:
-    quantile = LATENCIES[limit.builtin]
-    own = quantiles.durations(window.candidate_durations, quantile)
+    quantile, own = LATENCIES[limit.builtin], window.candidate_durations
     if not limit.is_relative:
-        return findings.latency(own, limit.value, level)
-    stable = quantiles.durations(window.stable_durations, quantile)
-    return findings.slowdown(own, stable, limit.value, level)
+        return findings.latency(own, quantile, limit.value, level)
+    return findings.slowdown(own, window.stable_durations, quantile, limit.value, level)
 
 
 def _throughput(limit: Limit, window: Window, level: float) -> Finding | None:
