@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from modelway.analysis import findings
+from modelway.analysis import archive, findings
 from modelway.analysis.figures import Answer, Readings
 from modelway.cluster.snapshot import Key, Snapshot
 from modelway.kinds import Manifest
@@ -134,9 +134,9 @@ def _calls(passes: Iterable[Pass]) -> int:
 
 
 def _forget(item: Pass) -> None:
-    """New figures meet no finding on them that is remembered: the simulation has judged them, too."""
+    """New figures meet nothing that is remembered: the simulation has judged them, too."""
     if item.is_new:
-        for remembered in FINDINGS:
+        for remembered in (archive.parse, *FINDINGS):
             remembered.cache_clear()
 
 

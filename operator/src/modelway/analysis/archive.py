@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -65,8 +66,12 @@ NO_EVIDENCE = Archive()
 _ARCHIVE = TypeAdapter(Archive)
 
 
+@lru_cache(maxsize=64)
 def parse(text: str) -> Archive:
-    """The inverse of `Archive.text`; evidence that cannot be read counts as lost and is gathered anew."""
+    """The inverse of `Archive.text`; evidence that cannot be read counts as lost and is gathered anew.
+
+    Between two readings the text stays the same, and every pass asks for it.
+    """
     try:
         return _ARCHIVE.validate_json(text) if text else NO_EVIDENCE
     except ValidationError:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from modelway import kinds
+from modelway.analysis import archive as archives
 from modelway.api import Validation
 from modelway.plan import rollouts, routing, shadowing, writes
 from modelway.plan.actions import Action, Apply, Create, Scale
@@ -53,10 +54,9 @@ def _evidence(scene: Scene) -> Iterator[Action]:
     """Last of all: what was counted may be counted again, traffic may not wait."""
     archive = scene.archive
     stored = scene.observed.plans.get(archive.rollout)
-    text = "" if stored is None or archive.is_empty else archive.text()
-    if stored is None or not text or workload.evidence(stored) == text:
+    if stored is None or archive.is_empty or archives.parse(workload.evidence(stored)) == archive:
         return
-    manifest = workload.with_evidence(stored, scene.parent, text)
+    manifest = workload.with_evidence(stored, scene.parent, archive.text())
     manifest = writes.guarded(stored, writes.identified(stored, manifest))
     yield Apply(kind=kinds.CONFIG_MAP, manifest=manifest, note=f"keep the evidence of rollout {archive.rollout}")
 
