@@ -133,6 +133,20 @@ def _within(hits: int, total: int, share: float, deviations: float = 5.0) -> boo
     return abs(hits - total * share) <= deviations * math.sqrt(total * share * (1 - share))
 
 
+def test_the_candidate_is_asked_when_stable_has_answered(
+    between: Start, revision: Callable[[Reply], Revision], eventually: Eventually
+) -> None:
+    stable, candidate = revision(lambda _: _answer("a")), revision(lambda _: _answer("a"))
+    stable.gate.clear()
+    comparator = between(stable.url, candidate.url)
+    _mirror(comparator, 1)
+    eventually(lambda: stable.asked)
+    assert candidate.asked == []
+    stable.gate.set()
+    eventually(lambda: _figures(comparator)["pairs"] == 1)
+    assert len(candidate.asked) == 1
+
+
 def test_planted_label_flips_are_reported_one_by_one(
     between: Start, revision: Callable[[Reply], Revision], eventually: Eventually
 ) -> None:
