@@ -83,3 +83,17 @@ def test_a_rule_that_rests_has_no_session_and_no_copies() -> None:
     found = places.resting("candidate", REST | {"filters": [kept, mirror], "sessionPersistence": {"type": "Cookie"}})
     assert found["filters"] == [kept]
     assert "sessionPersistence" not in found
+
+
+LEFT: list[Any] = [
+    pytest.param({"backendRefs": []}, id="nothing"),
+    pytest.param({"backendRefs": [], "matches": []}, id="no-match"),
+    pytest.param({"backendRefs": [], "matches": [{"method": "GET"}]}, id="no-path"),
+]
+
+
+@pytest.mark.parametrize("rest", LEFT)
+def test_what_somebody_left_of_a_route_is_enough_to_rest_by(rest: Manifest) -> None:
+    (match,) = places.resting("candidate", rest)["matches"]
+    assert match["path"] == {"type": "PathPrefix", "value": "/"}
+    assert places.is_resting({"matches": [match]})

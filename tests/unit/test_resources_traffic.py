@@ -188,3 +188,11 @@ def test_a_live_route_is_given_other_shares_and_keeps_all_else() -> None:
     without = traffic.reweighted(PARENT, live, Division(weights={"fraud-1": 100}))
     assert [rule["name"] for rule in without["spec"]["rules"]][:2] == ["rest", "resting-grpc"]
     assert {tuple(backends(rule)) for rule in without["spec"]["rules"]} == {tuple(whole)}
+
+
+def test_a_live_route_without_the_rule_of_all_requests_is_given_other_shares_all_the_same() -> None:
+    division = Division(weights=WEIGHTS, candidate="fraud-2", matches=(BETA,))
+    live = traffic.route(PARENT, section(), "fraud", division, fields=OPTIONAL_FIELDS)
+    del live["spec"]["rules"][0]
+    found = traffic.reweighted(PARENT, live, Division(weights={"fraud-1": 100}))
+    assert [backends(rule) for rule in found["spec"]["rules"]] == [[("fraud-1", 80, 100)]]

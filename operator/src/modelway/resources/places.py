@@ -18,6 +18,7 @@ GRPC: Manifest = {"path": {"type": "PathPrefix", "value": "/inference.GRPCInfere
 REST, CALLS, CANDIDATE, CANDIDATE_CALLS = "rest", "grpc", "candidate", "candidate-grpc"
 """Kinds of rules, and their names: for all requests which no more special one takes, for gRPC, for requests that
 match."""
+_EVERY: Manifest = {"type": "PathPrefix", "value": "/"}
 _NAMES = frozenset({REST, CALLS, CANDIDATE, CANDIDATE_CALLS})
 
 
@@ -65,12 +66,16 @@ def is_resting(rule: Manifest) -> bool:
 
 
 def resting(was: str, rest: Manifest) -> Manifest:
-    """A rule that keeps the place of one that is not wanted any more; it leads where all others are led."""
+    """A rule that keeps the place of one that is not wanted any more; it leads where all others are led.
+
+    `rest` may be what somebody else has left of that rule.
+    """
+    first: Manifest = next(iter(rest.get("matches") or ()), {})
     header = {"type": "Exact", "name": names.RESTING_HEADER, "value": was}
     kept = {key: value for key, value in rest.items() if key not in ("name", "sessionPersistence")}
     return kept | {
         **({"name": f"resting-{was}"} if "name" in rest else {}),
-        "matches": [{"path": rest["matches"][0]["path"], "headers": [header]}],
+        "matches": [{"path": first.get("path", _EVERY), "headers": [header]}],
         "filters": [item for item in rest.get("filters") or () if item["type"] != "RequestMirror"],
     }
 
