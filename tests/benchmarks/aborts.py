@@ -6,10 +6,10 @@ import functools
 import statistics
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from benchmarks.aftercare import removed
-from demo import models, objects, place, street
+from benchmarks.ground import furnished
+from demo import models, objects, street
 from demo.load import Load
 from demo.objects import Objects
 from demo.place import Place
@@ -40,13 +40,9 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=100, help="predictions per second")
     parser.add_argument("--context", default="")
     found = parser.parse_args()
-    build, known = place.bring_up(found.context), models.train()
-    where = replace(place.find(found.context, "bench"), namespace="bench-aborts")
-    place.install(where, build)
-    place.furnish(where, known)
-    place.clear(where)
-    load = Load(where.target(NAME), known, per_second=found.rate)
-    with removed(where):
+    known = models.train()
+    with furnished(found.context, "bench-aborts", known) as where:
+        load = Load(where.target(NAME), known, per_second=found.rate)
         return _report(asyncio.run(_measured(where, load, found.aborts)), load)
 
 

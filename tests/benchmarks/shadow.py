@@ -9,10 +9,9 @@ import asyncio
 import functools
 import statistics
 import sys
-from dataclasses import replace
 
-from benchmarks.aftercare import removed
-from demo import models, objects, place, street
+from benchmarks.ground import furnished
+from demo import models, objects, street
 from demo.load import Load
 from demo.manifests import Manifest
 from demo.models import Models
@@ -33,12 +32,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=50, help="predictions per second")
     parser.add_argument("--context", default="")
     found = parser.parse_args()
-    build, known = place.bring_up(found.context), models.train()
-    where = replace(place.find(found.context, "bench"), namespace="bench-shadow")
-    place.install(where, build)
-    place.furnish(where, known)
-    place.clear(where)
-    with removed(where):
+    known = models.train()
+    with furnished(found.context, "bench-shadow", known) as where:
         return _report(asyncio.run(_measured(where, known, found.rate)), found.rate)
 
 

@@ -16,7 +16,7 @@ import yaml
 from cluster import operator_process
 from cluster.kubectl import Manifest
 from cluster.operator_process import Operator
-from demo import manifests, objects, place
+from demo import objects, place, street
 from demo.load import Load
 from demo.models import Models
 from demo.objects import Objects
@@ -90,14 +90,7 @@ def outside(where: Place, failing: Proxy, tmp_path: Path) -> Iterator[Operator]:
 
 
 def _model(where: Place, name: str, version: str) -> Manifest:
-    return manifests.model(
-        where.namespace,
-        manifests.source(version, where.storage.bucket),
-        name=name,
-        replicas=2,
-        rollout={"strategy": "Canary", "steps": _STEPS, "settle": "1s", "drain": "3s", "bake": "0s"},
-        traffic=manifests.traffic(where.gateway, manifests.host(where.namespace, name)),
-    )
+    return street.model(where, name, version, {"strategy": "Canary", "steps": _STEPS, "bake": "0s"})
 
 
 def _was_taken_back(model: Model) -> bool:
