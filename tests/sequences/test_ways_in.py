@@ -253,7 +253,6 @@ def everything_to_the_candidate(spec: Manifest) -> None:
 
 
 ALTERATIONS = [
-    no_rule,
     other_header,
     narrower,
     other_method,
@@ -317,6 +316,24 @@ def test_10_what_somebody_alters_in_the_route_is_put_back_in_one_pass(
     assert world.rollout()["stepIndex"] == place
     assert [write.kind for write in world.server.writes[writes:] if write.verb != "status"] == [kinds.HTTP_ROUTE]
     assert strangers(world) == others
+
+
+@pytest.mark.parametrize(("rollout", "step", "state"), WHERE)
+def test_16_a_rule_that_somebody_takes_away_leads_when_the_gateway_has_its_place_again(
+    rollout: Manifest, step: int, state: str
+) -> None:
+    world = at(rollout | {"settle": "20s"}, step, state)
+    assert rules.matched({"spec": route(world)}) != set()
+    wanted, shares = leading(route(world)), rules.weights({"spec": route(world)})
+    writes = len(world.server.writes)
+    world.change(kinds.HTTP_ROUTE, "fraud", lambda item: no_rule(item["spec"]))
+    world.run_for(0.5)
+    assert rules.weights({"spec": route(world)}) == shares != {}
+    assert rules.matched({"spec": route(world)}) == set()
+    world.run_for(2)
+    assert leading(route(world)) == wanted, world.picture()
+    changed = [write.kind for write in world.server.writes[writes:] if write.verb != "status"]
+    assert changed == [kinds.HTTP_ROUTE] * 2
 
 
 def deleted(kind: Kind, name: str) -> Callable[[World], None]:

@@ -33,10 +33,10 @@ def test_what_a_rule_is_for_is_seen_without_its_name(kind: str) -> None:
 
 CASES: list[Any] = [
     pytest.param([], [REST, CANDIDATE], [REST, CANDIDATE], id="a-new-route"),
-    pytest.param([REST], [REST, GRPC, CANDIDATE], [REST, GRPC, CANDIDATE], id="new-rules-come-last"),
+    pytest.param([REST], [REST, GRPC, CANDIDATE], [REST, NO_GRPC, ASIDE], id="new-rules-come-last-and-rest"),
     pytest.param([REST, CANDIDATE], [REST], [REST, ASIDE], id="one-that-is-not-wanted-rests"),
     pytest.param([REST, ASIDE], [REST, CANDIDATE], [REST, CANDIDATE], id="one-that-rests-leads-again"),
-    pytest.param([REST, CANDIDATE], [REST, GRPC], [REST, ASIDE, GRPC], id="none-takes-the-place-of-another"),
+    pytest.param([REST, CANDIDATE], [REST, GRPC], [REST, ASIDE, NO_GRPC], id="none-takes-the-place-of-another"),
     pytest.param([REST, GRPC, CANDIDATE], [REST, CANDIDATE], [REST, NO_GRPC, CANDIDATE], id="none-moves-up"),
     pytest.param([CANDIDATE, REST], [REST], [ASIDE, REST], id="whatever-the-order-was"),
 ]
@@ -44,16 +44,40 @@ CASES: list[Any] = [
 
 @pytest.mark.parametrize(("live", "wanted", "expected"), CASES)
 def test_16_each_rule_keeps_its_place(live: list[Manifest], wanted: list[Manifest], expected: list[Manifest]) -> None:
-    assert placed(wanted, live, is_quiet=False) == expected
-    assert placed(wanted, expected, is_quiet=False) == expected
+    assert placed(wanted, live, is_confirmed=True, is_quiet=False) == expected
+    assert placed(wanted, expected, is_confirmed=False, is_quiet=False) == expected
+
+
+def test_16_a_new_rule_leads_nobody_before_its_place_is_confirmed() -> None:
+    wanted = [REST, CANDIDATE]
+    resting = placed(wanted, [REST], is_confirmed=True, is_quiet=True)
+    assert resting == [REST, ASIDE]
+    assert placed(wanted, resting, is_confirmed=False, is_quiet=False) == resting
+    assert placed(wanted, resting, is_confirmed=True, is_quiet=False) == wanted
+    assert placed(wanted, wanted, is_confirmed=False, is_quiet=False) == wanted
+
+
+def test_16_a_rule_that_is_coming_takes_its_place_and_keeps_it() -> None:
+    soon = ("candidate", "candidate-grpc")
+    live = placed([REST], [REST], coming=soon, is_confirmed=True, is_quiet=False)
+    assert live == placed([REST], [], coming=soon, is_confirmed=True, is_quiet=False) == [REST, ASIDE, ASIDE_CALLS]
+    assert placed([REST], live, coming=soon, is_confirmed=True, is_quiet=True) == live
+    assert placed([REST, CANDIDATE], live, coming=soon, is_confirmed=True, is_quiet=False)[1:] == [
+        CANDIDATE,
+        ASIDE_CALLS,
+    ]
+
+
+def test_the_rule_for_all_requests_never_rests() -> None:
+    assert placed([REST], [GRPC], is_confirmed=False, is_quiet=False) == [NO_GRPC, REST]
 
 
 def test_a_rule_rests_until_all_is_quiet() -> None:
     live = [REST, ASIDE, ASIDE_CALLS]
-    assert placed([REST], live, is_quiet=False) == live
-    assert placed([REST], live, is_quiet=True) == [REST]
-    assert placed([REST], [REST, CANDIDATE], is_quiet=True) == [REST, ASIDE]
-    assert placed([REST, GRPC], [REST, ASIDE, GRPC], is_quiet=True) == [REST, ASIDE, GRPC]
+    assert placed([REST], live, is_confirmed=True, is_quiet=False) == live
+    assert placed([REST], live, is_confirmed=True, is_quiet=True) == [REST]
+    assert placed([REST], [REST, CANDIDATE], is_confirmed=True, is_quiet=True) == [REST, ASIDE]
+    assert placed([REST, GRPC], [REST, ASIDE, GRPC], is_confirmed=True, is_quiet=True) == [REST, ASIDE, GRPC]
 
 
 def test_16_in_no_order_does_a_rule_that_leads_get_the_place_of_another() -> None:
@@ -62,17 +86,18 @@ def test_16_in_no_order_does_a_rule_that_leads_get_the_place_of_another() -> Non
         for live in permutations(every, count):
             for size in range(4):
                 for others in permutations(every[1:], size):
-                    found = placed([REST, *others], list(live), is_quiet=True)
+                    found = placed([REST, *others], list(live), is_confirmed=True, is_quiet=True)
                     pairs = list(zip(live, found, strict=False))
                     assert len(pairs) == len(live)
                     assert all(new == old or places.is_resting(new) for old, new in pairs)
                     assert [item for item in found if item in every and item not in (REST, *others)] == []
-                    assert all(item in found for item in (REST, *others))
+                    assert {*map(places.kind, found)} >= {*map(places.kind, (REST, *others))}
+                    assert all(item in found for item in (REST, *others) if item is REST or item in live)
 
 
 def test_what_somebody_else_adds_rests_where_it_is() -> None:
     foreign = REST | {"backendRefs": [{"name": "elsewhere"}]}
-    found = placed([REST, CANDIDATE], [REST, foreign, CANDIDATE], is_quiet=False)
+    found = placed([REST, CANDIDATE], [REST, foreign, CANDIDATE], is_confirmed=True, is_quiet=False)
     assert found == [REST, places.resting("rule-1", REST), CANDIDATE]
     assert found[1]["backendRefs"] == REST["backendRefs"]
 

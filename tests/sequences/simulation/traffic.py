@@ -253,7 +253,8 @@ _MODEL_PATH = "/v2/models/"
 def rules_keep_their_places(facts: Facts) -> str:
     """16: what falls under a rule finds its backends, also where a gateway learns of them by their place, and first.
 
-    A rule leads on in its place, or rests there; it goes when the gateway has long known that nobody falls under it.
+    A rule rests first in its place, leads on there, and rests again; it goes when the gateway has long known that
+    nobody falls under it.
     """
     before, after = facts.write.before, facts.write.after
     if not _is_route(facts) or before is None or after is None:
@@ -266,6 +267,9 @@ def rules_keep_their_places(facts: Facts) -> str:
             return f"the rule for {was} requests in place {place} is {now and now.get('name')} now"
         if not was and now is None and facts.rollout.get("revision") in rules.reached(before):
             return f"the rule that rests in place {place} goes while a candidate has traffic"
+    for place, rule in enumerate(new[len(old) :] if old else ()):
+        if rules.purpose(rule) and rule.get("name") != "rest":
+            return f"the rule for {rules.purpose(rule)} requests leads in place {len(old) + place}, which is new"
     return ""
 
 

@@ -14,7 +14,7 @@ from modelway.plan.actions import Action, Apply
 from modelway.plan.observed import Revision, Route
 from modelway.plan.record import StepState, Strategy
 from modelway.plan.scene import Scene
-from modelway.resources import traffic
+from modelway.resources import places, traffic
 from modelway.resources.merge import holds
 from modelway.resources.traffic import GRPC_PORT, Division
 
@@ -127,7 +127,21 @@ def _division(scene: Scene, shares: Mapping[str, int]) -> Division:
         speaks_grpc=tried is not None and _is_grpc_routed(scene) and _speaks_grpc(tried),
         mirror=gateways.mirror(scene),
         live=_rules(scene.observed.route),
+        is_confirmed=scene.is_programmed,
+        coming=tuple(_coming(scene)),
     )
+
+
+def _coming(scene: Scene) -> Iterator[str]:
+    """The rules for requests that match, from the first moment of a rollout that may get to them."""
+    rollout, candidate = scene.rollout, scene.candidate
+    if rollout is None or candidate is None or not scene.strategy.candidate_matches:
+        return
+    if rollout.strategy in (Strategy.INITIAL, Strategy.RETURN) or rollout.state is StepState.ROLLING_BACK:
+        return
+    yield places.CANDIDATE
+    if _is_grpc_routed(scene) and _speaks_grpc(candidate):
+        yield places.CANDIDATE_CALLS
 
 
 def _rules(route: Route | None) -> tuple[Manifest, ...]:

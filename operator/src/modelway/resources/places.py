@@ -4,10 +4,11 @@ Envoy Gateway (1.9, measured) names what a rule leads to by the rule's place, an
 rules. A rule that moves up when one before it is taken away so gets the other one's backends for a moment, and what
 the last place led to is gone while requests still fall under it: they get 503. So each rule keeps its place in the
 live route. One that leads nobody any more rests there, with backends that can answer, until its requests have
-surely gone elsewhere.
+surely gone elsewhere. A new one rests as well until the gateway has confirmed its place: Envoy can be told of the rule
+some milliseconds before it knows what the place leads to, and answers 503 (`cluster_not_found`) until then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from modelway import names
 from modelway.kinds import Manifest
@@ -22,18 +23,30 @@ _EVERY: Manifest = {"type": "PathPrefix", "value": "/"}
 _NAMES = frozenset({REST, CALLS, CANDIDATE, CANDIDATE_CALLS})
 
 
-def placed(wanted: Sequence[Manifest], live: Sequence[Manifest], *, is_quiet: bool) -> list[Manifest]:
-    """The rules that are wanted, each named by its kind, where the live route has them; new ones come last.
+def placed(
+    wanted: Sequence[Manifest],
+    live: Sequence[Manifest],
+    *,
+    coming: Collection[str] = (),
+    is_confirmed: bool,
+    is_quiet: bool,
+) -> list[Manifest]:
+    """The rules that are wanted, each named by its kind, where the live route has them; new ones come last, and rest.
 
-    `is_quiet`: what the live route says has been in force for long, so that resting rules at its end may go.
+    `coming`: kinds that will soon be wanted, whose places are taken beforehand. `is_confirmed`: the gateway has the
+    live route, so that what rests in it may lead. `is_quiet`: what it says has been in force for long, so that resting
+    rules at its end may go.
     """
     rest = next(rule for rule in wanted if rule["name"] == REST)
     left = {rule["name"]: rule for rule in wanted}
+    needed = tuple(dict.fromkeys((*left, *coming)))
     kept = _kinds(live)
-    while is_quiet and kept and kept[-1] not in left and is_resting(live[len(kept) - 1]):
+    while is_quiet and kept and kept[-1] not in needed and is_resting(live[len(kept) - 1]):
         kept.pop()
-    found = [left.pop(kind) if kind in left else resting(kind, rest) for kind in kept]
-    return [*found, *left.values()]
+    leading = {name for name, rule in zip(kept, live, strict=False) if is_confirmed or not is_resting(rule)}
+    leading.update((REST,) if live else left)
+    places = dict.fromkeys((*kept, *needed))
+    return [left[name] if name in left and name in leading else resting(name, rest) for name in places]
 
 
 def _kinds(live: Sequence[Manifest]) -> list[str]:

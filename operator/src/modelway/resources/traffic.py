@@ -43,6 +43,10 @@ class Division:
     mirror: Mirror | None = None
     live: tuple[Manifest, ...] = ()
     """The rules of the route as it is, whose places are kept."""
+    is_confirmed: bool = True
+    """Whether the gateway has them, so that new ones among them may lead."""
+    coming: tuple[str, ...] = ()
+    """Kinds of rules that will soon lead a candidate its requests, and take their places beforehand."""
     is_quiet: bool = False
     """Whether they have been in force for long, so that what rests at their end may go."""
 
@@ -88,7 +92,13 @@ def preview_route(
 
 
 def _placed(rules: Iterator[Manifest], division: Division) -> list[Manifest]:
-    return places.placed(tuple(rules), division.live, is_quiet=division.is_quiet)
+    return places.placed(
+        tuple(rules),
+        division.live,
+        coming=division.coming,
+        is_confirmed=division.is_confirmed,
+        is_quiet=division.is_quiet,
+    )
 
 
 def _route(name: str, parent: Parent, traffic: Traffic, rules: Iterable[Manifest], fields: Collection[str]) -> Manifest:
