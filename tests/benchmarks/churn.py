@@ -124,4 +124,5 @@ class Churn:
 
     def _manifest(self, name: str) -> Manifest:
         wish = self._wishes[name]
-        return self.stage.model(name, wish.version, *wish.steps, replicas=wish.replicas)
+        # What is kept of the past soon has its final size, so that memory which grows is memory that leaks.
+        return self.stage.model(name, wish.version, *wish.steps, replicas=wish.replicas, revisionHistoryLimit=2)

@@ -64,7 +64,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make soak", description=__doc__)
     parser.add_argument("--seconds", type=int, default=1800)
-    parser.add_argument("--models", type=int, default=50)
+    parser.add_argument("--models", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 
