@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelway_runtime.protocol.codec import BadRequest, Codec
+from modelway_runtime.protocol.codec import Codec
 from modelway_runtime.protocol.datatypes import DTYPES
-from modelway_runtime.protocol.tensors import TensorSpec
+from modelway_runtime.protocol.tensors import BadRequest, TensorSpec
 
 ROWS = TensorSpec(name="X", datatype="FP32", shape=(-1, 2))
 LABEL = TensorSpec(name="label", datatype="INT64", shape=(-1,))
@@ -59,7 +59,7 @@ def test_each_datatype_comes_in_and_goes_out_unchanged(datatype: str, data: list
     spec = TensorSpec(name="X", datatype=datatype, shape=(-1,))
     codec = Codec("m", "", (spec,), (spec,))
     request = codec.decode(_body(_tensor(datatype=datatype, shape=[2], data=data)))
-    output = json.loads(codec.encode(request, request.inputs))["outputs"][0]
+    output = json.loads(codec.encode(request, request.inputs)[0])["outputs"][0]
     assert request.inputs["X"].dtype == np.dtype(DTYPES[datatype])
     assert output == {"name": "X", "datatype": datatype, "shape": [2], "data": data}
 
@@ -155,7 +155,7 @@ def test_the_response_holds_names_version_id_shapes_and_data() -> None:
     codec = _codec(version="v7")
     request = codec.decode(_body(_tensor(), id="abc", parameters={"a": {"b": [1]}}))
     results = {"label": np.array([3]), "score": np.array([[0.25, 0.75]], dtype=np.float32)}
-    assert json.loads(codec.encode(request, results)) == {
+    assert json.loads(codec.encode(request, results)[0]) == {
         "model_name": "iris",
         "model_version": "v7",
         "id": "abc",
@@ -171,7 +171,7 @@ def test_outputs_come_in_the_order_and_number_that_is_asked_for() -> None:
     results = {"label": np.array([3]), "score": np.array([[0.5, 0.5]])}
     for wanted in (["score", "label"], ["score"]):
         request = codec.decode(_body(_tensor(), outputs=[{"name": name} for name in wanted]))
-        assert [output["name"] for output in json.loads(codec.encode(request, results))["outputs"]] == wanted
+        assert [output["name"] for output in json.loads(codec.encode(request, results)[0])["outputs"]] == wanted
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_outputs_come_in_the_order_and_number_that_is_asked_for() -> None:
 def test_strings_of_any_kind_go_out_as_text(array: Any) -> None:
     codec = _codec()
     request = codec.decode(_body(_tensor(), outputs=[{"name": "label"}]))
-    output = json.loads(codec.encode(request, {"label": array}))["outputs"][0]
+    output = json.loads(codec.encode(request, {"label": array})[0])["outputs"][0]
     assert (output["datatype"], output["data"]) == ("BYTES", ["a", "ü"])
 
 

@@ -1,22 +1,27 @@
-"""V2 inference bodies in JSON: bytes to tensors, tensors to bytes. Pure. An error names the field."""
+"""V2 inference bodies, in JSON and with binary tensors: bytes to tensors, tensors to bytes. Pure.
 
-import math
+An error names the field.
+"""
+
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 import orjson
 
-from modelway_runtime.protocol.datatypes import DTYPES, JSON_TYPES, of_array
-from modelway_runtime.protocol.tensors import Array, Arrays, TensorSpec
+from modelway_runtime.protocol import binary, elements
+from modelway_runtime.protocol.datatypes import of_array
+from modelway_runtime.protocol.interface import Interface, check_tensor
+from modelway_runtime.protocol.tensors import Array, Arrays, BadRequest, TensorSpec
 
 _ENCODE = orjson.OPT_SERIALIZE_NUMPY
+_ALIGNMENT = 8
+"""JSON before binary tensors is filled up with spaces, so that those who read them find them aligned."""
 
 
-class BadRequest(Exception):
-    """A body that is wrong; the message names the field."""
+class _InputParameters(msgspec.Struct, gc=False):
+    binary_data_size: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    shared_memory_region: str | None = None
 
 
 class _InputTensor(msgspec.Struct, gc=False):
@@ -24,12 +29,18 @@ class _InputTensor(msgspec.Struct, gc=False):
     shape: list[int]
     datatype: str
     data: msgspec.Raw = msgspec.Raw()
-    parameters: dict[str, Any] | None = None
+    parameters: _InputParameters | None = None
+
+
+class _OutputParameters(msgspec.Struct, gc=False):
+    binary_data: bool | None = None
+    classification: int | None = None
+    shared_memory_region: str | None = None
 
 
 class _OutputTensor(msgspec.Struct, gc=False):
     name: str
-    parameters: dict[str, Any] | None = None
+    parameters: _OutputParameters | None = None
 
 
 class _InferRequest(msgspec.Struct, gc=False):
@@ -41,11 +52,12 @@ class _InferRequest(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class Request:
-    """A request's tensors, its id, and the outputs wanted (all of them when None)."""
+    """A request's tensors, its id, the outputs wanted (all of them when None), and which of them go out as bytes."""
 
     inputs: Arrays
     id: str | None
     outputs: tuple[str, ...] | None
+    binary: frozenset[str] = frozenset()
 
 
 _DECODE = msgspec.json.Decoder(_InferRequest).decode
@@ -58,131 +70,142 @@ class Codec:
         self, name: str, version: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
     ) -> None:
         self._head: dict[str, Any] = {"model_name": name, **({"model_version": version} if version else {})}
-        self._inputs = {spec.name: spec for spec in inputs}
-        self._outputs = tuple(spec.name for spec in outputs)
-        # A model with one input takes it under any name when the name carries no meaning.
-        self._any_name = inputs[0] if len(inputs) == 1 and inputs[0].is_open else None
+        self._interface = Interface(inputs, outputs)
 
-    def decode(self, body: bytes) -> Request:
-        """A request's tensors under the model's names; raises BadRequest."""
-        try:
-            request = _DECODE(body)
-        except msgspec.ValidationError as error:
-            raise BadRequest(_located(error)) from error
-        except msgspec.DecodeError as error:
-            raise BadRequest(f"the body is not JSON: {error}") from error
-        except RecursionError as error:
-            raise BadRequest("the body is nested too deeply") from error
+    def decode(self, body: bytes, json_length: int | None = None) -> Request:
+        """A request's tensors under the model's names; raises BadRequest.
+
+        `json_length` is how many bytes of the body are JSON where binary tensors may follow; 0 where all of the body is
+        the model's only input.
+        """
+        if json_length == 0:
+            return self._raw(body)
+        text: bytes | memoryview = body
+        if json_length is not None:
+            if json_length > len(body):
+                raise BadRequest(f"the body has {len(body)} bytes, but its JSON should have {json_length}")
+            text = memoryview(body)[:json_length]
+        request = _read(text)
+        interface = self._interface
         tensors: Arrays = {}
+        place = json_length
         for index, tensor in enumerate(request.inputs):
-            spec = self._inputs.get(tensor.name) or self._any_name
+            spec = interface.inputs.get(tensor.name) or interface.any_name
             if spec is None:
-                raise BadRequest(f"inputs[{index}].name: {_unknown(tensor.name, tuple(self._inputs))}")
+                raise interface.unknown_input(tensor.name, f"inputs[{index}]")
             if spec.name in tensors:
                 raise BadRequest(f"inputs[{index}].name: {tensor.name!r} is given twice")
-            tensors[spec.name] = _array(tensor, spec, f"inputs[{index}]")
-        if len(tensors) != len(self._inputs):
-            missing = ", ".join(repr(name) for name in self._inputs if name not in tensors)
-            raise BadRequest(f"inputs: {missing} missing")
-        outputs = None if not request.outputs else self._wanted(request.outputs)
-        return Request(tensors, request.id, outputs)
+            if tensor.parameters is None or tensor.parameters.binary_data_size is None:
+                tensors[spec.name] = _from_json(tensor, spec, f"inputs[{index}]")
+            else:
+                size = tensor.parameters.binary_data_size
+                tensors[spec.name] = _from_bytes(tensor, spec, body, place, size, f"inputs[{index}]")
+                place = (place or 0) + size
+        interface.check_all_given(tensors)
+        if place is not None and place != len(body):
+            raise BadRequest(f"inputs: {len(body) - place} bytes follow the binary data of all of them")
+        if request.outputs or request.parameters:
+            return self._wanted(request, tensors)
+        return Request(tensors, request.id, None)
 
-    def encode(self, request: Request, results: Arrays) -> bytes:
-        """The response: outputs in the order of the request, else of the model; the id comes back."""
-        names = self._outputs if request.outputs is None else request.outputs
-        outputs = []
+    def encode(self, request: Request, results: Arrays) -> tuple[bytes, int | None]:
+        """The response: outputs in the order of the request, else of the model; the id comes back.
+
+        With binary tensors the number is how many of its bytes are JSON, else it is None.
+        """
+        names = self._interface.outputs if request.outputs is None else request.outputs
+        outputs: list[dict[str, Any]] = []
+        packed: list[Array | bytes] = []
         for name in names:
             array = results[name]
             datatype = of_array(array)
-            data = array.ravel() if datatype != "BYTES" else [_text(item) for item in array.ravel()]
+            if name in request.binary:
+                content = binary.packed(array)
+                packed.append(content)
+                size = {"binary_data_size": binary.size(content)}
+                outputs.append({"name": name, "datatype": datatype, "shape": array.shape, "parameters": size})
+                continue
+            data = array.ravel() if datatype != "BYTES" else [elements.text(item) for item in array.ravel()]
             outputs.append({"name": name, "datatype": datatype, "shape": array.shape, "data": data})
         head = self._head if request.id is None else {**self._head, "id": request.id}
-        return orjson.dumps({**head, "outputs": outputs}, option=_ENCODE)
+        text = orjson.dumps({**head, "outputs": outputs}, option=_ENCODE)
+        if not packed:
+            return text, None
+        text += b" " * (-len(text) % _ALIGNMENT)
+        return b"".join((text, *packed)), len(text)
 
-    def _wanted(self, outputs: list[_OutputTensor]) -> tuple[str, ...]:
-        for index, output in enumerate(outputs):
-            if output.name not in self._outputs:
-                raise BadRequest(f"outputs[{index}].name: {_unknown(output.name, self._outputs)}")
-        names = tuple(output.name for output in outputs)
-        if len(set(names)) < len(names):
-            # A small request could ask for the same large output a million times.
-            raise BadRequest("outputs: a name is given twice")
-        return names
+    def _raw(self, body: bytes) -> Request:
+        interface = self._interface
+        if len(interface.inputs) != 1:
+            raise BadRequest(f"a raw request is for a model of one input; this one has {', '.join(interface.inputs)}")
+        (spec,) = interface.inputs.values()
+        tensors = {spec.name: binary.raw(body, spec)}
+        return Request(tensors, None, None, frozenset(interface.outputs))
+
+    def _wanted(self, request: _InferRequest, tensors: Arrays) -> Request:
+        is_binary = request.parameters is not None and _is_binary(request.parameters)
+        wanted = request.outputs or ()
+        names = tuple(output.name for output in wanted)
+        self._interface.check_outputs(names)
+        packed = set(names or self._interface.outputs) if is_binary else set()
+        for index, output in enumerate(wanted):
+            parameters = output.parameters
+            if parameters is None:
+                continue
+            _refuse_unserved(parameters, f"outputs[{index}].parameters")
+            if parameters.binary_data is not None:
+                (packed.add if parameters.binary_data else packed.discard)(output.name)
+        return Request(tensors, request.id, names or None, frozenset(packed))
 
 
-def _array(tensor: _InputTensor, spec: TensorSpec, field: str) -> Array:
+def _read(text: bytes | memoryview) -> _InferRequest:
+    try:
+        return _DECODE(text)
+    except msgspec.ValidationError as error:
+        raise BadRequest(elements.located(error)) from error
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
+
+
+def _from_json(tensor: _InputTensor, spec: TensorSpec, field: str) -> Array:
     """The tensor as an array of its declared datatype and shape."""
-    datatype = tensor.datatype
-    if datatype != spec.datatype:
-        _check_datatype(datatype, spec, field)
     shape = tuple(tensor.shape)
-    if not spec.fits(shape):
-        raise BadRequest(f"{field}.shape: {list(shape)} does not fit {list(spec.shape)} (-1 is any size)")
+    check_tensor(tensor.datatype, shape, spec, field)
     raw = bytes(tensor.data)
     if not raw:
+        if tensor.parameters is not None and tensor.parameters.shared_memory_region is not None:
+            raise BadRequest(f"{field}.parameters.shared_memory_region: shared memory is not served")
         raise BadRequest(f"{field}.data is missing")
-    if min(shape, default=1) < 1:
-        raise BadRequest(f"{field}.shape: {list(shape)} has a size below 1")
-    values = _values(raw, datatype, shape, field)
-    try:
-        with np.errstate(over="raise"):
-            array = np.array(values, dtype=DTYPES[datatype])
-    except (OverflowError, FloatingPointError) as error:
-        raise BadRequest(f"{field}.data: a value is out of range for {datatype}") from error
-    except ValueError as error:
-        raise BadRequest(f"{field}.data: nested lists of unequal length") from error
-    if array.dtype == np.object_ and isinstance(next(array.flat, None), list):
-        # Of numbers this is an error of their conversion; of strings it is a shorter array that holds lists.
-        raise BadRequest(f"{field}.data: nested lists of unequal length")
-    wanted = math.prod(shape)
-    if array.size != wanted:
-        raise BadRequest(f"{field}.data: {array.size} values, but shape {list(shape)} needs {wanted}")
-    if array.ndim > 1 and array.shape != shape:
-        raise BadRequest(f"{field}.data: nested as {list(array.shape)}, but shape is {list(shape)}")
-    return array.reshape(shape)
+    return elements.shaped(raw, tensor.datatype, shape, f"{field}.data")
 
 
-def _values(raw: bytes, datatype: str, shape: tuple[int, ...], field: str) -> list[Any]:
-    """`data`, flat or nested as deep as the shape; JSON types are checked while they are read."""
-    is_nested = raw[1:].lstrip()[:1] == b"[" if len(shape) > 1 else False
-    try:
-        values: list[Any] = _decoder(datatype, len(shape) if is_nested else 1).decode(raw)
-    except msgspec.DecodeError as error:
-        raise BadRequest(_located(error, f"{field}.data", datatype)) from error
-    return values
+def _from_bytes(tensor: _InputTensor, spec: TensorSpec, body: bytes, place: int | None, size: int, field: str) -> Array:
+    """The same from the bytes after the JSON."""
+    where = f"{field}.parameters.binary_data_size"
+    if place is None:
+        raise BadRequest(f"{where}: there is binary data only with the header inference-header-content-length")
+    if bytes(tensor.data):
+        raise BadRequest(f"{field}.data stands beside binary_data_size; a tensor is one or the other")
+    shape = tuple(tensor.shape)
+    check_tensor(tensor.datatype, shape, spec, field)
+    if place + size > len(body):
+        raise BadRequest(f"{where}: {size}, but {len(body) - place} bytes are left")
+    data = memoryview(body)[place : place + size]
+    return binary.unpacked(data, tensor.datatype, shape, where, is_text=not spec.is_open)
 
 
-@cache
-def _decoder(datatype: str, depth: int) -> msgspec.json.Decoder[Any]:
-    """A decoder of lists of one JSON type; few, since datatypes and depths are bounded."""
-    nested: Any = JSON_TYPES[datatype]
-    for _ in range(depth):
-        nested = list[nested]
-    return msgspec.json.Decoder(nested)
+def _is_binary(parameters: dict[str, Any]) -> bool:
+    wanted = parameters.get("binary_data_output", False)
+    if not isinstance(wanted, bool):
+        raise BadRequest("parameters.binary_data_output: Expected `bool`")
+    return wanted
 
 
-def _check_datatype(datatype: str, spec: TensorSpec, field: str) -> None:
-    if datatype not in DTYPES:
-        known = ", ".join(DTYPES)
-        raise BadRequest(f"{field}.datatype: {datatype!r} is not one of {known}")
-    if spec.is_open:
-        return
-    raise BadRequest(f"{field}.datatype: {datatype}, but {spec.name!r} takes {spec.datatype}")
-
-
-def _located(error: Exception, field: str = "", datatype: str = "") -> str:
-    """`inputs[0].shape: Expected …` from the decoder's `Expected … - at `$.inputs[0].shape``."""
-    text, _, path = str(error).partition(" - at `")
-    # The decoder writes `[...]` for a place in a list; the body's fields are what the caller knows.
-    where = f"{field}{path.rstrip('`').removeprefix('$').removeprefix('.' if not field else '')}"
-    hint = f" for datatype {datatype}" if datatype else ""
-    return f"{where}: {text}{hint}" if where else f"{text}{hint}"
-
-
-def _unknown(name: str, known: tuple[str, ...]) -> str:
-    return f"{name!r} is unknown; the model has {', '.join(repr(item) for item in known)}"
-
-
-def _text(item: object) -> str:
-    """An element of a string tensor."""
-    return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+def _refuse_unserved(parameters: _OutputParameters, field: str) -> None:
+    """What would change the meaning of an answer is refused, not passed over."""
+    if parameters.classification:
+        raise BadRequest(f"{field}.classification: the classification extension is not served")
+    if parameters.shared_memory_region is not None:
+        raise BadRequest(f"{field}.shared_memory_region: shared memory is not served")

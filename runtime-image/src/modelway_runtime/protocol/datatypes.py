@@ -1,5 +1,7 @@
 """The protocol's datatypes and numpy's. Pure."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -14,11 +16,18 @@ DTYPES: dict[str, DTypeLike] = {
     "INT32": np.int32,
     "INT64": np.int64,
     "FP16": np.float16,
+    "BF16": np.float32,
     "FP32": np.float32,
     "FP64": np.float64,
     "BYTES": np.object_,
 }
-"""Every datatype that a JSON body can hold."""
+"""Every datatype and the array that holds it; numpy has no bfloat16, whose every value is a float32, too."""
+
+RAW_DTYPES: dict[str, np.dtype[Any]] = {
+    **{name: np.dtype(dtype).newbyteorder("<") for name, dtype in DTYPES.items() if name != "BYTES"},
+    "BF16": np.dtype("<u2"),
+}
+"""How elements of one size stand in binary data: little-endian; a BOOL is one byte."""
 
 JSON_TYPES: dict[str, type] = {
     **{name: int for name in DTYPES if "INT" in name},
@@ -26,9 +35,9 @@ JSON_TYPES: dict[str, type] = {
     "BOOL": bool,
     "BYTES": str,
 }
-"""What an element of `data` is in JSON."""
+"""What an element of `data` is in JSON; BF16 has no form there."""
 
-_NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
+_NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items() if name != "BF16"}
 
 
 def of_array(array: np.ndarray) -> str:

@@ -42,6 +42,10 @@ class TensorSpec:
         )
 
 
+class BadRequest(Exception):
+    """A request that is wrong by itself; the message names the field."""
+
+
 class InputRejected(Exception):
     """The model cannot take these tensors: the caller's fault."""
 

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from modelway_runtime import __version__, logs
-from modelway_runtime.protocol.codec import BadRequest
-from modelway_runtime.protocol.tensors import Arrays, InputRejected, TensorSpec
+from modelway_runtime.protocol.tensors import Arrays, BadRequest, InputRejected, TensorSpec
 from modelway_runtime.server import answers, body
 from modelway_runtime.server.answers import CallerGone, Headers, Receive, Refused, Scope, Send
 from modelway_runtime.server.deadlines import Deadlines, Pending, TookTooLong
@@ -124,7 +123,7 @@ class Application:
         self._metrics.decoded.observe(decoded - began)
         results = await self._results(serving, request.inputs, pending)
         began = perf_counter()
-        payload = serving.codec.encode(request, results)
+        payload, _ = serving.codec.encode(request, results)
         self._metrics.encoded.observe(perf_counter() - began)
         return payload
 

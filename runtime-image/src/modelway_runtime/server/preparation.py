@@ -13,8 +13,8 @@ from modelway_runtime.golden import Golden
 from modelway_runtime.loaders import loader
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.manifest import Manifest
-from modelway_runtime.protocol.codec import BadRequest, Codec
-from modelway_runtime.protocol.tensors import DYNAMIC, InputRejected, Model, zeros
+from modelway_runtime.protocol.codec import Codec
+from modelway_runtime.protocol.tensors import DYNAMIC, BadRequest, InputRejected, Model, zeros
 from modelway_runtime.reasons import Failure, Reason
 from modelway_runtime.server.life import Phase
 from modelway_runtime.server.scheduler import Scheduler
@@ -147,5 +147,6 @@ async def _validate(model: Model, codec: Codec, requests: tuple[Golden, ...]) ->
 async def _answer(model: Model, codec: Codec, request: Golden) -> Any:
     """The response as a caller would read it; not through the scheduler, whose figures count callers only."""
     decoded = codec.decode(json.dumps(request.request).encode())
+    decoded.binary = frozenset()  # whatever it asks for, the answer is compared as JSON
     outputs = await _threaded(functools.partial(model.predict, decoded.inputs))
-    return json.loads(codec.encode(decoded, outputs))
+    return json.loads(codec.encode(decoded, outputs)[0])
