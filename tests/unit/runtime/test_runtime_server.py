@@ -57,7 +57,15 @@ def test_a_prediction_is_answered_with_who_answered(iris: Any) -> None:
         ("/v2/health/ready", 200, {"ready": True}),
         ("/v2/models/iris/ready", 200, {"name": "iris", "ready": True}),
         ("/v2/models/iris/versions/v1/ready", 200, {"name": "iris", "ready": True}),
-        ("/v2", 200, {"name": "modelway-runtime", "version": "0.1.0", "extensions": []}),
+        (
+            "/v2",
+            200,
+            {
+                "name": "modelway-runtime",
+                "version": "0.1.0",
+                "extensions": ["binary_tensor_data", "model_configuration", "statistics"],
+            },
+        ),
         (
             "/v2/models/iris",
             200,
@@ -85,7 +93,7 @@ def test_health_and_metadata(iris: Any, path: str, status: int, body: Any) -> No
     [
         ("GET", "/v2/models/rose", 404, "the model served here is iris, version v1", None),
         ("GET", "/v2/models/iris/versions/v9", 404, "the model served here is iris, version v1", None),
-        ("GET", "/../../etc/passwd", 404, "is no path of the V2 inference protocol", None),
+        ("GET", "/../../etc/passwd", 404, "is no path of the protocols served here", None),
         ("GET", "/v2/models/iris/infer", 405, "use POST", "POST"),
         ("POST", "/v2/health/live", 405, "use GET", "GET, HEAD"),
         ("TRACE", "/v2", 405, "use GET", "GET, HEAD"),
@@ -104,10 +112,10 @@ def test_wrong_paths_and_methods_are_refused_with_help(
     [
         pytest.param(b"{", {}, "the body is not JSON", id="no JSON"),
         pytest.param({"inputs": []}, {}, "inputs: 'X' missing", id="no inputs"),
+        pytest.param(b"\x00\x01", {"Inference-Header-Content-Length": "0"}, "2 bytes are not a whole number", id="raw"),
         pytest.param(
-            b"\x00\x01", {"Inference-Header-Content-Length": "0"}, "binary tensors are not served", id="binary"
+            b"{}", {"Inference-Header-Content-Length": "-1"}, "'-1' is not a number of bytes", id="length of the JSON"
         ),
-        pytest.param(b"\x1f\x8b", {"Content-Encoding": "gzip"}, "gzip is not served", id="compressed"),
     ],
 )
 def test_wrong_bodies_are_the_caller_s_fault(iris: Any, body: Any, headers: dict[str, str], message: str) -> None:

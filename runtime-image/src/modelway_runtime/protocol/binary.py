@@ -38,17 +38,12 @@ def unpacked(data: bytes | memoryview, datatype: str, shape: Sequence[int], fiel
     return array if array.flags.aligned else array.copy()
 
 
-def packed(array: Array) -> Array | bytes:
-    """The bytes of a tensor, as something that `bytes.join` takes; numbers are not copied."""
+def packed(array: Array) -> memoryview:
+    """The bytes of a tensor; numbers are not copied."""
     if of_array(array) == "BYTES":
         elements = [item if isinstance(item, bytes) else str(item).encode() for item in array.ravel()]
-        return b"".join(chain.from_iterable((_LENGTH.pack(len(element)), element) for element in elements))
-    return np.ascontiguousarray(array)
-
-
-def size(packed_array: Array | bytes) -> int:
-    """The bytes of what `packed` gave."""
-    return len(packed_array) if isinstance(packed_array, bytes) else packed_array.nbytes
+        return memoryview(b"".join(chain.from_iterable((_LENGTH.pack(len(item)), item) for item in elements)))
+    return np.ascontiguousarray(array).data
 
 
 def raw(data: bytes, spec: TensorSpec) -> Array:

@@ -70,7 +70,7 @@ class Codec:
         self, name: str, version: str, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
     ) -> None:
         self._head: dict[str, Any] = {"model_name": name, **({"model_version": version} if version else {})}
-        self._interface = Interface(inputs, outputs)
+        self.interface = Interface(inputs, outputs)
 
     def decode(self, body: bytes, json_length: int | None = None) -> Request:
         """A request's tensors under the model's names; raises BadRequest.
@@ -86,7 +86,7 @@ class Codec:
                 raise BadRequest(f"the body has {len(body)} bytes, but its JSON should have {json_length}")
             text = memoryview(body)[:json_length]
         request = _read(text)
-        interface = self._interface
+        interface = self.interface
         tensors: Arrays = {}
         place = json_length
         for index, tensor in enumerate(request.inputs):
@@ -98,9 +98,9 @@ class Codec:
             if tensor.parameters is None or tensor.parameters.binary_data_size is None:
                 tensors[spec.name] = _from_json(tensor, spec, f"inputs[{index}]")
             else:
-                size = tensor.parameters.binary_data_size
-                tensors[spec.name] = _from_bytes(tensor, spec, body, place, size, f"inputs[{index}]")
-                place = (place or 0) + size
+                end = _end(tensor.parameters.binary_data_size, place, body, f"inputs[{index}]")
+                tensors[spec.name] = _from_bytes(tensor, spec, memoryview(body)[place:end], f"inputs[{index}]")
+                place = end
         interface.check_all_given(tensors)
         if place is not None and place != len(body):
             raise BadRequest(f"inputs: {len(body) - place} bytes follow the binary data of all of them")
@@ -113,16 +113,16 @@ class Codec:
 
         With binary tensors the number is how many of its bytes are JSON, else it is None.
         """
-        names = self._interface.outputs if request.outputs is None else request.outputs
+        names = self.interface.outputs if request.outputs is None else request.outputs
         outputs: list[dict[str, Any]] = []
-        packed: list[Array | bytes] = []
+        packed: list[memoryview] = []
         for name in names:
             array = results[name]
             datatype = of_array(array)
             if name in request.binary:
                 content = binary.packed(array)
                 packed.append(content)
-                size = {"binary_data_size": binary.size(content)}
+                size = {"binary_data_size": content.nbytes}
                 outputs.append({"name": name, "datatype": datatype, "shape": array.shape, "parameters": size})
                 continue
             data = array.ravel() if datatype != "BYTES" else [elements.text(item) for item in array.ravel()]
@@ -135,7 +135,7 @@ class Codec:
         return b"".join((text, *packed)), len(text)
 
     def _raw(self, body: bytes) -> Request:
-        interface = self._interface
+        interface = self.interface
         if len(interface.inputs) != 1:
             raise BadRequest(f"a raw request is for a model of one input; this one has {', '.join(interface.inputs)}")
         (spec,) = interface.inputs.values()
@@ -146,8 +146,8 @@ class Codec:
         is_binary = request.parameters is not None and _is_binary(request.parameters)
         wanted = request.outputs or ()
         names = tuple(output.name for output in wanted)
-        self._interface.check_outputs(names)
-        packed = set(names or self._interface.outputs) if is_binary else set()
+        self.interface.check_outputs(names)
+        packed = set(names or self.interface.outputs) if is_binary else set()
         for index, output in enumerate(wanted):
             parameters = output.parameters
             if parameters is None:
@@ -181,18 +181,23 @@ def _from_json(tensor: _InputTensor, spec: TensorSpec, field: str) -> Array:
     return elements.shaped(raw, tensor.datatype, shape, f"{field}.data")
 
 
-def _from_bytes(tensor: _InputTensor, spec: TensorSpec, body: bytes, place: int | None, size: int, field: str) -> Array:
-    """The same from the bytes after the JSON."""
+def _end(size: int, place: int | None, body: bytes, field: str) -> int:
+    """Where the bytes of a tensor end."""
     where = f"{field}.parameters.binary_data_size"
     if place is None:
         raise BadRequest(f"{where}: there is binary data only with the header inference-header-content-length")
+    if place + size > len(body):
+        raise BadRequest(f"{where}: {size}, but {len(body) - place} bytes are left")
+    return place + size
+
+
+def _from_bytes(tensor: _InputTensor, spec: TensorSpec, data: memoryview, field: str) -> Array:
+    """The same from bytes after the JSON."""
     if bytes(tensor.data):
         raise BadRequest(f"{field}.data stands beside binary_data_size; a tensor is one or the other")
     shape = tuple(tensor.shape)
     check_tensor(tensor.datatype, shape, spec, field)
-    if place + size > len(body):
-        raise BadRequest(f"{where}: {size}, but {len(body) - place} bytes are left")
-    data = memoryview(body)[place : place + size]
+    where = f"{field}.parameters.binary_data_size"
     return binary.unpacked(data, tensor.datatype, shape, where, is_text=not spec.is_open)
 
 

@@ -1,4 +1,4 @@
-"""Elements of tensors in JSON: a flat or nested list to an array, an array to a list. Pure. An error names the field."""
+"""Elements of tensors in JSON: flat or nested lists to arrays. Pure. An error names the field."""
 
 import math
 from functools import cache
@@ -23,12 +23,23 @@ def shaped(raw: bytes, datatype: str, shape: tuple[int, ...], field: str) -> Arr
     return array.reshape(shape)
 
 
-def read(raw: bytes, datatype: str, depth: int, field: str) -> list[Any]:
-    """Lists as deep as said; the JSON type of each element is checked while it is read."""
+class _Encoded(msgspec.Struct, forbid_unknown_fields=True):
+    """Bytes as V1 writes them."""
+
+    b64: bytes
+
+
+def read(raw: bytes, datatype: str, depth: int, field: str, *, is_loose: bool = False) -> list[Any]:
+    """Lists as deep as said; the JSON type of each element is checked while it is read.
+
+    Loosely, a fractional number may be null, and a string an object with its bytes in base64.
+    """
     try:
-        values: list[Any] = _decoder(datatype, depth).decode(raw)
+        values: list[Any] = _decoder(datatype, depth, is_loose=is_loose).decode(raw)
     except msgspec.DecodeError as error:
         raise BadRequest(located(error, field, datatype)) from error
+    except RecursionError as error:
+        raise BadRequest(f"{field}: nested too deeply") from error
     except KeyError:
         raise BadRequest(f"{field}: {datatype} has no form in JSON; send binary data") from None
     return values
@@ -49,6 +60,18 @@ def made(values: list[Any], datatype: str, field: str) -> Array:
     return array
 
 
+def plain(values: Any) -> Any:
+    """Nested lists of strings in which encoded bytes are text, or bytes where they are none."""
+    if isinstance(values, list):
+        return [plain(item) for item in values]
+    if not isinstance(values, _Encoded):
+        return values
+    try:
+        return values.b64.decode()
+    except UnicodeDecodeError:
+        return values.b64
+
+
 def text(item: object) -> str:
     """An element of a string tensor."""
     return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
@@ -63,10 +86,15 @@ def located(error: Exception, field: str = "", datatype: str = "") -> str:
     return f"{where}: {words}{hint}" if where else f"{words}{hint}"
 
 
+_LOOSE: dict[type, Any] = {float: None, str: _Encoded}
+
+
 @cache
-def _decoder(datatype: str, depth: int) -> msgspec.json.Decoder[Any]:
+def _decoder(datatype: str, depth: int, *, is_loose: bool) -> msgspec.json.Decoder[Any]:
     """A decoder of lists of one JSON type; few, since datatypes and depths are bounded."""
     nested: Any = JSON_TYPES[datatype]
+    if is_loose and nested in _LOOSE:
+        nested = nested | _LOOSE[nested]
     for _ in range(depth):
         nested = list[nested]
     return msgspec.json.Decoder(nested)

@@ -5,25 +5,32 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from modelway_runtime.protocol.payloads import JSON, Headers
+
+__all__ = ("CLOSE", "JSON", "CallerGone", "Headers", "Message", "Receive", "Refused", "Scope", "Send")
+
 Scope: TypeAlias = dict[str, Any]
 Message: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-
-JSON: Headers = ((b"content-type", b"application/json"),)
 CLOSE: Headers = ((b"connection", b"close"),)
 
 
 class Refused(Exception):
-    """Ends a request with an error; the message is for the caller. `limit` is the one that refused, for metrics."""
+    """Ends a request with an error; the message is for the caller. `limit` is the one that refused, for metrics.
 
-    def __init__(self, status: int, message: str, headers: Headers = (), *, limit: str = "") -> None:
+    `is_unread`: the caller may still be sending its body.
+    """
+
+    def __init__(
+        self, status: int, message: str, headers: Headers = (), *, limit: str = "", is_unread: bool = False
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers
         self.limit = limit
+        self.is_unread = is_unread
 
 
 class CallerGone(Exception):

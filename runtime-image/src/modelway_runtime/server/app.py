@@ -1,27 +1,26 @@
-"""The V2 inference protocol as a raw ASGI application: health, metadata, infer."""
+"""The protocols over HTTP as a raw ASGI application. All predictions go the same way, whatever protocol asks."""
 
 import asyncio
-from collections.abc import Callable
 from time import perf_counter
 
-from modelway_runtime import __version__, logs
-from modelway_runtime.protocol.tensors import Arrays, BadRequest, InputRejected, TensorSpec
-from modelway_runtime.server import answers, body
+from modelway_runtime import logs
+from modelway_runtime.protocol.payloads import JSON, Payload
+from modelway_runtime.protocol.tensors import Arrays, BadRequest, InputRejected
+from modelway_runtime.server import answers, body, compression, control
 from modelway_runtime.server.answers import CallerGone, Headers, Receive, Refused, Scope, Send
 from modelway_runtime.server.deadlines import Deadlines, Pending, TookTooLong
 from modelway_runtime.server.life import Phase
 from modelway_runtime.server.metrics import FAULT_OF_CALLER
+from modelway_runtime.server.reads import Answer, Reads
 from modelway_runtime.server.scheduler import QueueFull
 from modelway_runtime.server.shadow import MARK
-from modelway_runtime.server.state import Serving, State
-
-Answer = tuple[int, bytes]
+from modelway_runtime.server.state import Serving, State, Way
 
 _READ = ("GET", "HEAD")
 
 
 class Application:
-    """Answers the protocol's paths for one model."""
+    """Answers the protocols' paths for one model."""
 
     def __init__(self, state: State) -> None:
         settings = state.settings
@@ -30,51 +29,43 @@ class Application:
         self._groups = state.groups
         self._deadlines = Deadlines(settings.request_timeout)
         self._metrics.inflight = self._deadlines.callers
-        model = f"/v2/models/{settings.name}"
-        served = (model, f"{model}/versions/{settings.version}") if settings.version else (model,)
-        self._infer_paths = frozenset(f"{prefix}/infer" for prefix in served)
-        self._reads: dict[str, Callable[[], Answer]] = {
-            "/v2": self._server_metadata,
-            "/v2/": self._server_metadata,
-            "/v2/health/live": self._live,
-            "/v2/health/ready": self._ready,
-            **dict.fromkeys(served, self._model_metadata),
-            **{f"{prefix}/ready": self._model_ready for prefix in served},
-        }
-        self._headers = answers.JSON + _identity(settings.revision, settings.version)
+        self._predictions = _predictions(settings.name, settings.version)
+        self._reads = Reads(state)
+        self._headers = _identity(settings.revision, settings.version)
         self._closing_headers = self._headers + answers.CLOSE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        extra: Headers = ()
+        status, headers, is_unread = 200, JSON, False
+        way = self._predictions.get(scope["path"])
         try:
-            if scope["path"] in self._infer_paths and scope["method"] == "POST":
-                status, payload = 200, await self._timed_infer(scope, receive)
+            if way is not None and scope["method"] == "POST":
+                headers, payload = await self._timed_infer(scope, receive, way)
             else:
-                status, payload = self._read(scope["method"], scope["path"])
+                status, headers, payload = await self._other(scope, receive)
         except CallerGone:
             return
         except Refused as refused:
-            status, extra = refused.status, refused.headers
+            status, headers, is_unread = refused.status, JSON + refused.headers, refused.is_unread
             payload = answers.encoded({"error": refused.message})
         except Exception:  # noqa: BLE001 - a fault of ours must not show its traceback to the caller
             logs.LOGGER.exception("Request failed by an error in the runtime itself")
             status, payload = 500, answers.encoded({"error": "internal error; the server's log has more"})
-        headers = self._closing_headers if self._state.phase is Phase.DRAINING else self._headers
-        if status == body.TOO_LARGE:
-            await body.refuse(receive, send, headers + extra, payload)
+        headers += self._closing_headers if self._state.phase is Phase.DRAINING else self._headers
+        if is_unread:
+            await body.refuse(receive, send, headers, payload)
             return
-        await answers.send(send, status, headers + extra, payload)
+        await answers.send(send, status, headers, payload)
 
-    async def _timed_infer(self, scope: Scope, receive: Receive) -> bytes:
+    async def _timed_infer(self, scope: Scope, receive: Receive, way: Way) -> Payload:
         if MARK in scope["headers"]:
-            return await self._shadow_infer(scope, receive)
+            return await self._shadow_infer(scope, receive, way)
         started = perf_counter()
         metrics = self._metrics
         pending = self._deadlines.begin(receive)
         pending.inputs = self._groups.unread
         try:
-            payload = await self._infer(scope, receive, pending)
+            payload = await self._infer(scope, receive, pending, way)
         except Refused as refused:
             self._failed(pending, refused.status, started)
             if refused.limit:
@@ -99,37 +90,46 @@ class Application:
         if pending.inputs is not None and status != FAULT_OF_CALLER:
             self._groups.failed(pending.inputs, ended)
 
-    async def _shadow_infer(self, scope: Scope, receive: Receive) -> bytes:
+    async def _shadow_infer(self, scope: Scope, receive: Receive, way: Way) -> Payload:
         """What a comparator asks counts neither as evidence nor for scaling."""
         self._metrics.shadow.value += 1
         pending = self._deadlines.begin(receive)
         pending.is_shadow = True
         try:
-            return await self._infer(scope, receive, pending)
+            return await self._infer(scope, receive, pending, way)
         finally:
             self._deadlines.end(pending)
 
-    async def _infer(self, scope: Scope, receive: Receive, pending: Pending) -> bytes:
-        serving = self._serving()
-        text = await self._body(scope, receive, pending)
+    async def _infer(self, scope: Scope, receive: Receive, pending: Pending, way: Way) -> Payload:
+        serving = self._reads.serving()
+        dialect = serving.dialects[way]
+        headers = dict(scope["headers"])
+        content = await self._body(scope, receive, pending, headers)
         began = perf_counter()
         try:
-            request = serving.codec.decode(text)
+            request = dialect.decode(content, headers)
         except BadRequest as error:
-            raise Refused(400, _explained(scope, error)) from error
+            raise Refused(400, str(error)) from error
         if pending.inputs is not None:
             pending.inputs = request.inputs
         decoded = perf_counter()
         self._metrics.decoded.observe(decoded - began)
         results = await self._results(serving, request.inputs, pending)
         began = perf_counter()
-        payload, _ = serving.codec.encode(request, results)
+        own, payload = dialect.encode(request, results)
+        accepted = headers.get(b"accept-encoding")
+        if accepted is not None and len(payload) >= compression.SMALLEST:
+            encoding, payload = await compression.packed(payload, accepted)
+            own += encoding
         self._metrics.encoded.observe(perf_counter() - began)
-        return payload
+        return own, payload
 
-    async def _body(self, scope: Scope, receive: Receive, pending: Pending) -> bytes:
+    async def _body(self, scope: Scope, receive: Receive, pending: Pending, headers: dict[bytes, bytes]) -> bytes:
+        limit = self._state.settings.max_body_bytes
         try:
-            return await body.read(scope, receive, self._state.settings.max_body_bytes)
+            content = await body.read(scope, receive, limit)
+            encoding = headers.get(b"content-encoding")
+            return content if encoding is None else await compression.unpacked(content, encoding, limit)
         except asyncio.CancelledError:
             if not pending.has_expired:
                 raise
@@ -156,60 +156,45 @@ class Application:
             logs.LOGGER.warning("Model failed", extra={"fields": {"error": f"{type(error).__name__}: {error}"}})
             raise Refused(500, f"the model failed: {type(error).__name__}: {str(error)[:200]}") from error
 
-    def _read(self, method: str, path: str) -> Answer:
-        if path in self._infer_paths:
-            raise Refused(405, f"{method} is not allowed here; use POST", ((b"allow", b"POST"),))
-        answer = self._reads.get(path)
+    async def _other(self, scope: Scope, receive: Receive) -> Answer:
+        """Whatever is no prediction."""
+        method, path = scope["method"], scope["path"]
+        if path in self._predictions:
+            raise _not_allowed(method, "POST")
+        if control.is_control(path):
+            if method != "POST":
+                raise _not_allowed(method, "POST")
+            content = await body.read(scope, receive, self._state.settings.max_body_bytes)
+            return control.answer(path, content, self._reads)
+        answer = self._reads.by_path.get(path)
         if answer is None:
             raise Refused(404, self._not_found(path))
         if method not in _READ:
-            raise Refused(405, f"{method} is not allowed here; use GET", ((b"allow", b"GET, HEAD"),))
+            raise _not_allowed(method, "GET, HEAD")
         return answer()
 
     def _not_found(self, path: str) -> str:
         settings = self._state.settings
-        if not path.startswith("/v2/models/"):
-            return f"{path[:200]} is no path of the V2 inference protocol; see /v2"
+        if not path.startswith(("/v2/models/", "/v1/models/")):
+            return f"{path[:200]} is no path of the protocols served here; see /v2"
         version = f", version {settings.version}" if settings.version else ""
         return f"{path[:200]} not found; the model served here is {settings.name}{version}"
 
-    def _serving(self) -> Serving:
-        serving = self._state.serving
-        if serving is None:
-            raise Refused(503, f"the model is not ready: {self._state.phase}", answers.retry_after(1))
-        return serving
 
-    def _live(self) -> Answer:
-        return 200, b'{"live":true}'
-
-    def _ready(self) -> Answer:
-        if self._state.is_ready:
-            return 200, b'{"ready":true}'
-        return 503, answers.encoded({"ready": False, "state": self._state.phase})
-
-    def _model_ready(self) -> Answer:
-        is_ready = self._state.is_ready
-        return 200 if is_ready else 503, answers.encoded({"name": self._state.settings.name, "ready": is_ready})
-
-    def _server_metadata(self) -> Answer:
-        return 200, answers.encoded({"name": "modelway-runtime", "version": __version__, "extensions": []})
-
-    def _model_metadata(self) -> Answer:
-        model = self._serving().model
-        settings = self._state.settings
-        return 200, answers.encoded(
-            {
-                "name": settings.name,
-                "versions": [settings.version] if settings.version else [],
-                "platform": model.platform,
-                "inputs": [_described(spec) for spec in model.inputs],
-                "outputs": [_described(spec) for spec in model.outputs],
-            }
-        )
+def _predictions(name: str, version: str) -> dict[str, Way]:
+    """The paths that ask for predictions."""
+    suffixes = ("", f"/versions/{version}") if version else ("",)
+    return {
+        **{f"/v2/models/{name}{suffix}/infer": Way.V2 for suffix in suffixes},
+        **{f"/v1/models/{name}{suffix}:predict": Way.V1 for suffix in suffixes},
+        "/invocations": Way.INVOCATIONS,
+    }
 
 
-def _described(spec: TensorSpec) -> dict[str, object]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}
+def _not_allowed(method: str, allowed: str) -> Refused:
+    return Refused(
+        405, f"{method} is not allowed here; use {allowed.partition(',')[0]}", ((b"allow", allowed.encode()),)
+    )
 
 
 def _identity(revision: str, version: str) -> Headers:
@@ -220,12 +205,3 @@ def _identity(revision: str, version: str) -> Headers:
         for name, value in pairs
         if value
     )
-
-
-def _explained(scope: Scope, error: BadRequest) -> str:
-    """Says what this server cannot read before it complains about the bytes."""
-    if body.header(scope, b"inference-header-content-length"):
-        return "header inference-header-content-length: binary tensors are not served; send JSON data"
-    if encoding := body.header(scope, b"content-encoding"):
-        return f"header content-encoding: {encoding.decode('ascii', 'replace')[:50]} is not served; send plain JSON"
-    return str(error)

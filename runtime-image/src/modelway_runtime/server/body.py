@@ -63,4 +63,6 @@ async def _rest(first: bytes, receive: Receive, limit: int) -> bytes:
 
 def _too_large(limit: int) -> Refused:
     # The rest of the body is not read, so the connection cannot be used again.
-    return Refused(TOO_LARGE, f"the body is larger than {units.text(limit)}", answers.CLOSE, limit="body")
+    return Refused(
+        TOO_LARGE, f"the body is larger than {units.text(limit)}", answers.CLOSE, limit="body", is_unread=True
+    )

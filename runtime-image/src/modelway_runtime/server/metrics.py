@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from time import time
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from modelway_runtime.protocol.statistics import Spent, Statistics
 from modelway_runtime.server.figures import (
     ROWS,
     SECONDS,
@@ -20,6 +22,8 @@ from modelway_runtime.server.figures import (
 _PREFIX = "modelway_runtime_"
 _MODEL = ("model", "version")
 _ANSWERED = "200"
+_MOST_BATCH_SIZES = 1024
+"""A request may have any number of rows, and each number that is counted takes room."""
 FAULT_OF_CALLER = 400
 """The status of a request that is wrong by itself."""
 
@@ -41,6 +45,16 @@ class Evidence:
     latency: tuple[int, ...]
 
 
+class Batches:
+    """Calls of the model with the same number of rows."""
+
+    __slots__ = ("count", "seconds")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+
+
 class Metrics(Collector):
     """All figures of one model. The event loop's thread is the only writer, and it also answers the scrapes."""
 
@@ -58,6 +72,11 @@ class Metrics(Collector):
         self.batch_rows = Histogram(ROWS)
         self.rows = Value()
         self.executions = Value()
+        self.inferred_seconds = Value()
+        """The sum over requests of how long the call of the model took that answered them."""
+        self.last_inference = 0.0
+        """When the model last ran, in seconds since 1970."""
+        self.batches: dict[int, Batches] = {}
         self.shadow = Value()
         self.inflight: Callable[[], int] = _none
         self.queue_depth: Callable[[], int] = _none
@@ -71,6 +90,43 @@ class Metrics(Collector):
     def rejected(self, reason: str) -> None:
         """Counts a request that a limit refused."""
         self._rejected.setdefault((*self._model, reason), Value()).value += 1
+
+    def batch(self, rows: int, requests: int, seconds: float) -> None:
+        """Counts a call of the model for some requests together."""
+        self.inferred.observe(seconds)
+        self.batch_rows.observe(rows)
+        self.rows.value += rows
+        self.inferred_seconds.value += seconds * requests
+        self.last_inference = time()
+        batches = self.batches.get(rows)
+        if batches is None:
+            if len(self.batches) >= _MOST_BATCH_SIZES:
+                return
+            batches = self.batches[rows] = Batches()
+        batches.count += 1
+        batches.seconds += seconds
+
+    def statistics(self) -> Statistics:
+        """What the protocol tells of the model."""
+        failed = [
+            child for labels, child in self._requests.items() if labels[-1] not in (_ANSWERED, str(FAULT_OF_CALLER))
+        ]
+        name, version = self._model
+        requests = sum(self.queued.counts)
+        return Statistics(
+            name=name,
+            version=version,
+            last_inference_ms=round(self.last_inference * 1e3),
+            rows=int(self.rows.value),
+            executions=int(self.executions.value),
+            success=_spent(self.answered),
+            fail=Spent(count=sum(_spent(one).count for one in failed), seconds=sum(one.total for one in failed)),
+            queue=_spent(self.queued),
+            compute_input=_spent(self.decoded),
+            compute_infer=Spent(count=requests, seconds=self.inferred_seconds.value),
+            compute_output=_spent(self.encoded),
+            batches={rows: Spent(count=one.count, seconds=one.seconds) for rows, one in self.batches.items()},
+        )
 
     def evidence(self) -> Evidence:
         """What analysis reads."""
@@ -127,6 +183,10 @@ class Metrics(Collector):
 
     def _labels(self, code: str) -> Labels:
         return (*self._model, "rest", code)
+
+
+def _spent(child: Histogram) -> Spent:
+    return Spent(count=sum(child.counts), seconds=child.total)
 
 
 def _none() -> int:

@@ -144,9 +144,7 @@ class Scheduler:
     def _finish(self, batch: _Batch) -> None:
         """Back in the loop: hands out the results and starts what came meanwhile."""
         rows = sum(job.rows for job in batch.jobs)
-        self._metrics.inferred.observe(batch.seconds)
-        self._metrics.batch_rows.observe(rows)
-        self._metrics.rows.value += rows
+        self._metrics.batch(rows, len(batch.jobs), batch.seconds)
         self._metrics.executions.value += batch.calls
         for job, result in zip(batch.jobs, batch.results, strict=True):
             if job.future.done():

@@ -1,8 +1,12 @@
 """What is known about this process now. One object that all listeners read."""
 
+from enum import StrEnum
 from time import perf_counter
 
 from modelway_runtime.protocol.codec import Codec
+from modelway_runtime.protocol.invocations import Invocations
+from modelway_runtime.protocol.payloads import V2, Dialect
+from modelway_runtime.protocol.predict import Predict
 from modelway_runtime.protocol.tensors import Model
 from modelway_runtime.server import question
 from modelway_runtime.server.groups import Groups
@@ -12,6 +16,14 @@ from modelway_runtime.server.scheduler import Scheduler
 from modelway_runtime.settings import ServeSettings
 
 
+class Way(StrEnum):
+    """The protocols in which a prediction can be asked for over HTTP."""
+
+    V2 = "v2"
+    V1 = "v1"
+    INVOCATIONS = "invocations"
+
+
 class Serving:
     """A loaded model with what answers for it."""
 
@@ -19,6 +31,11 @@ class Serving:
         self.model = model
         self.codec = codec
         self.scheduler = scheduler
+        self.dialects: dict[Way, Dialect] = {
+            Way.V2: V2(codec),
+            Way.V1: Predict(codec.interface),
+            Way.INVOCATIONS: Invocations(codec.interface),
+        }
 
 
 class State(Life):

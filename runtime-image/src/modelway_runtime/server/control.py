@@ -1,0 +1,38 @@
+"""The repository's calls, which are made with POST: its index; loading and unloading are refused.
+
+Whoever could load a model over the network could run code here. What is served is said by who starts the server.
+"""
+
+import msgspec
+
+from modelway_runtime.server.answers import Refused
+from modelway_runtime.server.reads import Answer, Reads
+
+_INDEX = "/v2/repository/index"
+_MODELS = "/v2/repository/models/"
+_ACTIONS = ("load", "unload")
+
+
+class _Index(msgspec.Struct):
+    ready: bool = False
+
+
+_DECODER = msgspec.json.Decoder(_Index)
+
+
+def is_control(path: str) -> bool:
+    """Whether a path is one of these calls."""
+    return path == _INDEX or (path.startswith(_MODELS) and path.rpartition("/")[2] in _ACTIONS)
+
+
+def answer(path: str, body: bytes, reads: Reads) -> Answer:
+    """The index, or why nothing is loaded; raises Refused."""
+    if path != _INDEX:
+        name, _, action = path.removeprefix(_MODELS).rpartition("/")
+        message = f"failed to {action} {name[:200]!r}: a model is loaded when its server starts, not by a caller"
+        raise Refused(403, message)
+    try:
+        asked = _DECODER.decode(body) if body.strip() else _Index()
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refused(400, f"the body is no JSON object with `ready`: {error}") from error
+    return reads.index(only_ready=asked.ready)
