@@ -79,6 +79,10 @@ unit: .venv  ## Pure functions: tables and generated cases
 sequences: .venv  ## Whole rollouts in a simulated cluster, with a crash after every write
 	$(pytest) --numprocesses 2 $(if $(MODELWAY_EXAMPLES),,-m 'not full') tests/sequences
 
+.PHONY: clients
+clients: .venv  ## Clients that others wrote, unmodified, against the runtime
+	$(pytest) tests/clients
+
 .PHONY: integration
 integration: .venv  ## Against a real kube-apiserver and etcd
 	$(pytest) tests/integration
@@ -150,6 +154,8 @@ lock: .venv  ## Take the newest versions of all dependencies into the locks
 	$(lock) --python-version 3.11 --all-extras pyproject.toml runtime-image/pyproject.toml requirements/development.in \
 		--output-file requirements/development.txt
 	$(lock) --python-version 3.13 --python-platform linux --extra operator pyproject.toml --output-file requirements/operator.txt
+	for client in triton kserve web; do \
+		$(lock) --python-version 3.11 tests/clients/environments/$$client.in --output-file tests/clients/environments/$$client.txt; done
 	cd runtime-image && for locked in requirements requirements-build; do \
 		$(subst $(BIN),../$(BIN),$(lock)) --python-version 3.13 --python-platform linux $$locked.in --output-file $$locked.txt; done
 

@@ -39,6 +39,7 @@ TOOLS = Stage(target="tools", counts_tests=False)
 STAGES = (
     Stage(target="check", counts_tests=False),
     Stage(target="unit"),
+    Stage(target="clients"),
     Stage(target="sequences"),
     Stage(target="integration"),
     Stage(target="cluster", counts_tests=False),

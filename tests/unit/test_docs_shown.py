@@ -1,4 +1,4 @@
-"""What the documents show is what the program prints: outputs, whole files and the table of invariants.
+"""What the documents show is what the program prints: outputs, whole files, the tables of invariants and of clients.
 
 `UPDATE_DOCS=1` writes them anew. The outputs are those of the command line, over a rollout in the simulated cluster.
 """
@@ -15,6 +15,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
+from clients import table
 from modelway.cli import commands, history, view
 from modelway.cli.commands import Caller, Verb
 from modelway.cli.objects import Model
@@ -37,7 +38,8 @@ Row = tuple[str, str, tuple[str, ...], str]
 """Name, type, labels and text of a metric."""
 
 _SHOWN = re.compile(
-    r"<!-- (shown|file|tests|metrics): (\S+) -->\n(?:```\w*\n(.*?)^```$|(.*?)^<!-- end -->$)", re.MULTILINE | re.DOTALL
+    r"<!-- (shown|file|tests|metrics|clients): (\S+) -->\n(?:```\w*\n(.*?)^```$|(.*?)^<!-- end -->$)",
+    re.MULTILINE | re.DOTALL,
 )
 _GOLDEN = {
     "name": "small-payment",
@@ -237,6 +239,8 @@ def _shown_now(kind: str, what: str, old: str) -> str:
         return (REPOSITORY / what).read_text(encoding="utf-8")
     if kind == "metrics":
         return "".join(_metrics(what))
+    if kind == "clients":
+        return "".join(table.rows())
     return _story()[what] if kind == "shown" else "".join(_table(old))
 
 

@@ -51,6 +51,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "fixed/model.onnx": _identity(rows=1).SerializeToString(),
         "pairs/model.onnx": _product(["N", 2], ["N", "N"]).SerializeToString(),
         "open/model.onnx": _product(None, None).SerializeToString(),
+        "digits/model.onnx": _digits().SerializeToString(),
     }
     files["truncated/model.onnx"] = files["iris/model.onnx"][:200]
     files["text/model.onnx"] = b"<html>Not Found</html>"
@@ -100,6 +101,17 @@ def _product(taken: list[Any] | None, given: list[Any] | None) -> Any:
     inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, taken)]
     outputs = [helper.make_tensor_value_info("Y", TensorProto.FLOAT, given)]
     graph = helper.make_graph(nodes, "product", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
+    model.ir_version = 10
+    return model
+
+
+def _digits() -> Any:
+    """Numbers from strings; an empty string is none."""
+    nodes = [helper.make_node("Cast", ["X"], ["Y"], to=TensorProto.INT32)]
+    inputs = [helper.make_tensor_value_info("X", TensorProto.STRING, ["N", 1])]
+    outputs = [helper.make_tensor_value_info("Y", TensorProto.INT32, ["N", 1])]
+    graph = helper.make_graph(nodes, "digits", inputs, outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)])
     model.ir_version = 10
     return model

@@ -273,3 +273,14 @@ def test_predictions_of_all_protocols_are_counted_alike(iris: Any) -> None:
     _post(iris, "/v1/models/iris:predict", {"instances": [FEATURES]})
     _post(iris, "/invocations", {"inputs": [FEATURES]})
     assert iris.metrics()[name] == before + 2
+
+
+def test_a_model_that_cannot_read_empty_strings_is_ready_all_the_same(models: Path, serve: Any) -> None:
+    runtime = serve(models / "digits").wait_until_ready()
+    body = {"inputs": [{"name": "X", "datatype": "BYTES", "shape": [2, 1], "data": ["7", "-12"]}]}
+    assert runtime.infer(body).json["outputs"][0]["data"] == [7, -12]
+    content = b"\x01\0\0\x007"
+    tensor = {"name": "X", "datatype": "BYTES", "shape": [1, 1], "parameters": {"binary_data_size": len(content)}}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    assert runtime.infer(head + content, headers=headers).json["outputs"][0]["data"] == [7]

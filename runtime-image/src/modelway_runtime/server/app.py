@@ -178,7 +178,8 @@ class Application:
         if not path.startswith(("/v2/models/", "/v1/models/")):
             return f"{path[:200]} is no path of the protocols served here; see /v2"
         version = f", version {settings.version}" if settings.version else ""
-        return f"{path[:200]} not found; the model served here is {settings.name}{version}"
+        # Clients look for Triton's first words.
+        return f"Request for unknown model: {path[:200]} not found; the model served here is {settings.name}{version}"
 
 
 def _predictions(name: str, version: str) -> dict[str, Way]:

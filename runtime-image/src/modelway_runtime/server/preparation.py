@@ -14,7 +14,7 @@ from modelway_runtime.loaders import loader
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.manifest import Manifest
 from modelway_runtime.protocol.codec import Codec
-from modelway_runtime.protocol.tensors import DYNAMIC, BadRequest, InputRejected, Model, zeros
+from modelway_runtime.protocol.tensors import DYNAMIC, BadRequest, InputRejected, Model, TensorSpec, zeros
 from modelway_runtime.reasons import Failure, Reason
 from modelway_runtime.server.life import Phase
 from modelway_runtime.server.scheduler import Scheduler
@@ -105,14 +105,14 @@ def _warm(model: Model, max_rows: int) -> int:
     Gives the rows that may run together: one where an answer to many rows is not as many answers, such as a table of
     all pairs or the objects found in pictures. Such answers could not be handed out to their requests.
     """
-    is_known = all(DYNAMIC not in spec.shape[1:] and not spec.is_any_shape for spec in model.inputs)
+    is_known = all(_has_zeros(spec) for spec in model.inputs)
     shapes: list[list[object]] = []
     for rows in (1, max_rows) if model.is_batchable else (1,):
         try:
             outputs = model.predict({spec.name: zeros(spec, rows) for spec in model.inputs})
         except BaseException as error:  # the model is foreign code and may raise anything
             if not is_known or isinstance(error, InputRejected):
-                # Sizes that only a request knows, or zeros that mean nothing to the model, are no fault of it.
+                # What only a request knows, or zeros that mean nothing to the model, are no fault of it.
                 logs.write("Warm-up input does not fit, going on", error=str(error)[:200])
                 return max_rows
             message = f"The model fails on zeros of its own shapes: {type(error).__name__}: {error}"
@@ -122,6 +122,11 @@ def _warm(model: Model, max_rows: int) -> int:
         return max_rows
     logs.write("The model does not answer row by row, so requests run one by one")
     return 1
+
+
+def _has_zeros(spec: TensorSpec) -> bool:
+    """Whether zeros of an input must mean something to the model: its sizes are known, and it takes no strings."""
+    return spec.datatype != "BYTES" and DYNAMIC not in spec.shape[1:] and not spec.is_any_shape
 
 
 def _golden_requests(settings: ServeSettings, found: Manifest) -> tuple[Golden, ...]:
