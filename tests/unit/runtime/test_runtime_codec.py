@@ -93,7 +93,7 @@ BAD = [
     pytest.param(_body(_tensor(data=["1", 2, 3, 4])), "inputs[0].data[0]: Expected `float`, got `str`", id="a string"),
     pytest.param(_body(_tensor(data=[1, None, 3, 4])), "inputs[0].data[1]: Expected `float`, got `null`", id="null"),
     pytest.param(_body(_tensor(data=[1, True, 3, 4])), "inputs[0].data[1]: Expected `float`, got `bool`", id="bool"),
-    pytest.param(_body(_tensor(data=[1, 2, 3, 1e39])), "inputs[0].data: a value is out of range for FP32", id="range"),
+    pytest.param(_body(_tensor(data=[1, 2, 3, 1e39])), "inputs[0].data[3]: Expected `float` < 3.4", id="range"),
     pytest.param(_body(_tensor(data={"a": 1})), "inputs[0].data: Expected `array`", id="an object"),
     pytest.param(
         b'{"inputs":[{"name":"X","datatype":"FP32","shape":[1,2]}]}', "inputs[0].data is missing", id="no data"
@@ -196,3 +196,21 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 def test_any_json_as_data_is_read_or_refused(data: Any) -> None:
     with suppress(BadRequest):
         _codec().decode(_body(_tensor(data=data)))
+
+
+@pytest.mark.parametrize(
+    ("datatype", "largest", "beyond"),
+    [("FP16", 65504.0, 65520.0), ("FP32", 3.4028234663852886e38, 3.4028235677973366e38)],
+)
+def test_the_largest_number_of_a_datatype_is_read_however_it_was_rounded(
+    datatype: str, largest: float, beyond: float
+) -> None:
+    spec = TensorSpec(name="X", datatype=datatype, shape=(-1,))
+    codec = Codec("m", "", (spec,), (spec,))
+    request = codec.decode(_body(_tensor(datatype=datatype, shape=[2], data=[largest, -largest])))
+    written = json.loads(codec.encode(request, request.inputs)[0])["outputs"][0]["data"]
+    for data in (written, [np.nextafter(beyond, 0), -np.nextafter(beyond, 0)]):
+        again = codec.decode(_body(_tensor(datatype=datatype, shape=[2], data=data)))
+        assert again.inputs["X"].tolist() == [largest, -largest]
+    with pytest.raises(BadRequest, match=r"inputs\[0\]\.data\[0\]: Expected `float` < "):
+        codec.decode(_body(_tensor(datatype=datatype, shape=[1], data=[beyond])))

@@ -2,7 +2,7 @@
 
 import math
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -48,9 +48,8 @@ def read(raw: bytes, datatype: str, depth: int, field: str, *, is_loose: bool = 
 def made(values: list[Any], datatype: str, field: str) -> Array:
     """An array of the datatype; its values are in range and its lists of equal length."""
     try:
-        with np.errstate(over="raise"):
-            array = np.array(values, dtype=DTYPES[datatype])
-    except (OverflowError, FloatingPointError) as error:
+        array = np.array(values, dtype=DTYPES[datatype])
+    except OverflowError as error:
         raise BadRequest(f"{field}: a value is out of range for {datatype}") from error
     except ValueError as error:
         raise BadRequest(f"{field}: nested lists of unequal length") from error
@@ -87,14 +86,19 @@ def located(error: Exception, field: str = "", datatype: str = "") -> str:
 
 
 _LOOSE: dict[type, Any] = {float: None, str: _Encoded}
+_BOUNDS = {"FP16": 2.0**16 - 2.0**4, "FP32": 2.0**128 - 2.0**103}
+"""The least numbers that are rounded to infinity in a datatype smaller than JSON's."""
+_RANGES = {name: msgspec.Meta(gt=-bound, lt=bound) for name, bound in _BOUNDS.items()}
 
 
 @cache
 def _decoder(datatype: str, depth: int, *, is_loose: bool) -> msgspec.json.Decoder[Any]:
     """A decoder of lists of one JSON type; few, since datatypes and depths are bounded."""
-    nested: Any = JSON_TYPES[datatype]
-    if is_loose and nested in _LOOSE:
-        nested = nested | _LOOSE[nested]
+    kind = JSON_TYPES[datatype]
+    # The decoder checks a range in passing; to have numpy tell an overflow takes as long as to make a small array.
+    nested: Any = Annotated[kind, _RANGES[datatype]] if datatype in _RANGES else kind
+    if is_loose and kind in _LOOSE:
+        nested = nested | _LOOSE[kind]
     for _ in range(depth):
         nested = list[nested]
     return msgspec.json.Decoder(nested)
