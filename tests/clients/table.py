@@ -15,7 +15,7 @@ _ENVIRONMENTS = {
     "triton_aio": ("triton", "tritonclient"),
     "kserve_rest": ("kserve", "kserve"),
     "mlserver_cli": ("mlserver", "mlserver"),
-    "mlflow_scoring": ("web", "mlflow-skinny"),
+    "mlflow_scoring": ("kserve", "mlflow-skinny"),
     "http_requests": ("web", "requests"),
 }
 """The environment of each script, and the distribution whose version counts."""

@@ -167,6 +167,9 @@ def test_csv_with_and_without_names(interface: Interface, content_type: str, bod
         (MATRIX, "text/csv", b"\xff", "the body is not CSV"),
         (MATRIX, "text/csv", b'1,"2', "the body is not CSV"),
         (MATRIX, "text/csv", b"1,2\n3\n", "csv[1]: 1 values, but there are 2 columns"),
+        (MATRIX, "text/csv", b"1,inf\n", "Expected `float | null`, got `str`"),
+        (MATRIX, "text/csv", b"1,1e999\n", "Expected `float | null`, got `str`"),
+        (MATRIX, "text/csv", b"1," + b"9" * 5000, "csv"),
         (MATRIX, "text/csv", b"1,x\n2,y\n", "Expected `float | null`, got `str`"),
     ],
 )

@@ -9,6 +9,7 @@ import csv
 import sys
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import msgspec
 import orjson
@@ -149,4 +150,7 @@ def _cell(text: str, *, is_text: bool) -> msgspec.Raw:
         number = float(stripped) if set(stripped) & set(".eEnN") else int(stripped)
     except ValueError:
         return msgspec.Raw(orjson.dumps(text))
-    return msgspec.Raw(str(number).encode()) if isinstance(number, int) else msgspec.Raw(orjson.dumps(number))
+    if isinstance(number, int):
+        return msgspec.Raw(str(number).encode())
+    # JSON has no infinity, and one must not become a gap.
+    return msgspec.Raw(orjson.dumps(number if isfinite(number) else text))
