@@ -53,6 +53,8 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     _flag(serve, "--host", "MODELWAY_HOST", "address to listen on (default: all; with PATH 127.0.0.1)")
     _flag(serve, "--port", "MODELWAY_PORT", "port of the protocol (default 8000; 0 picks one)")
     _flag(serve, "--metrics-port", "MODELWAY_METRICS_PORT", "port of /metrics (default 8002; 0 picks one)")
+    _flag(serve, "--grpc", "MODELWAY_GRPC", "who takes gRPC calls: grpcio (default), native or off")
+    _flag(serve, "--grpc-port", "MODELWAY_GRPC_PORT", "port of the protocol over gRPC (default 8001; 0 picks one)")
     _flag(
         serve,
         "--golden",

@@ -51,6 +51,9 @@ class ServeSettings:
     host: str
     port: int
     metrics_port: int
+    grpc: str
+    """`grpcio`, `native` or `off`."""
+    grpc_port: int
 
 
 def termination_log(environ: Environ) -> Path:
@@ -97,7 +100,15 @@ def serve(environ: Environ) -> ServeSettings:
         host=environ.get("MODELWAY_HOST", ""),
         port=parsed(environ, "MODELWAY_PORT", "8000", port),
         metrics_port=parsed(environ, "MODELWAY_METRICS_PORT", "8002", port),
+        grpc=parsed(environ, "MODELWAY_GRPC", "grpcio", _grpc),
+        grpc_port=parsed(environ, "MODELWAY_GRPC_PORT", "8001", port),
     )
+
+
+def _grpc(text: str) -> str:
+    if text not in ("grpcio", "native", "off"):
+        raise ValueError(f"{text!r} is not a way to take gRPC calls; write grpcio, native or off")
+    return text
 
 
 def digest(text: str) -> str:

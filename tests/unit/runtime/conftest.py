@@ -138,6 +138,7 @@ class Runtime:
     termination_log: Path
     lines: list[dict[str, Any]] = field(default_factory=list)
     ports: tuple[int, int] = (0, 0)
+    grpc_port: int = 0
 
     def get(self, path: str, *, internal: bool = False, method: str = "GET") -> Answer:
         return self._request(self.ports[internal], method, path, None, {})
@@ -282,6 +283,7 @@ def _environ(place: Path, settings: Mapping[str, str]) -> dict[str, str]:
         "MODELWAY_HOST": "127.0.0.1",
         "MODELWAY_PORT": "0",
         "MODELWAY_METRICS_PORT": "0",
+        "MODELWAY_GRPC_PORT": "0",
         "MODELWAY_DRAIN": "0s",
         "MODELWAY_TRUST": "Any",
         "HOME": str(place),
@@ -303,6 +305,7 @@ def _read_log(runtime: Runtime) -> None:
         for line in stream:
             runtime.lines.append(json.loads(line) if line.startswith("{") else {"message": line})
             if runtime.lines[-1]["message"] == "Listening":
+                runtime.grpc_port = runtime.lines[-1].get("grpcPort", 0)
                 runtime.ports = (runtime.lines[-1]["port"], runtime.lines[-1]["metricsPort"])
 
 

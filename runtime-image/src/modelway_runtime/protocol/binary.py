@@ -55,7 +55,7 @@ def raw(data: bytes, spec: TensorSpec) -> Array:
     if spec.datatype == "BYTES":
         if any(wanted not in (-1, 1) for wanted in spec.shape):
             raise BadRequest(f"{field}: a raw request holds one string, but the shape is {list(spec.shape)}")
-        return _elements([data], spec.shape or (1,), field, is_text=not spec.is_open)
+        return elements_of([data], spec.shape or (1,), field, is_text=not spec.is_open)
     shape = _deduced(len(data), spec, field)
     return unpacked(data, spec.datatype, shape, field, is_text=True)
 
@@ -93,10 +93,11 @@ def _strings(data: bytes | memoryview, shape: Sequence[int], field: str, *, is_t
         elements.append(bytes(data[start:place]))
     if place != end:
         raise BadRequest(f"{field}: {end - place} bytes of binary data follow the last of {wanted} elements")
-    return _elements(elements, shape, field, is_text=is_text)
+    return elements_of(elements, shape, field, is_text=is_text)
 
 
-def _elements(elements: list[bytes], shape: Sequence[int], field: str, *, is_text: bool) -> Array:
+def elements_of(elements: list[bytes], shape: Sequence[int], field: str, *, is_text: bool) -> Array:
+    """A tensor of BYTES from its elements; those that must be text and are none raise BadRequest."""
     values: list[bytes] | list[str] = elements
     try:
         values = [element.decode() for element in elements]

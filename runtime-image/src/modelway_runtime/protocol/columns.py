@@ -1,8 +1,7 @@
 """Tensors from JSON without datatypes and shapes: rows, columns and tables of cells. Pure. An error names the field.
 
-Datatypes are the model's. A list is taken as it is nested; one value for each row also fits an input one column wide,
-and the other way round. A table whose columns are not inputs of the model is the only input of it, in the order of
-its columns.
+Datatypes are the model's. A list is taken as it is nested; one value for each row also fits an input one column wide, and the other way round.
+A table whose columns are not inputs of the model is the only input of it, in the order of its columns.
 """
 
 import re

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from modelway_runtime.protocol.payloads import JSON, Headers
+from modelway_runtime.settings import ServeSettings
 
 __all__ = ("CLOSE", "JSON", "CallerGone", "Headers", "Message", "Receive", "Refused", "Scope", "Send")
 
@@ -52,3 +53,13 @@ def encoded(body: object) -> bytes:
 def retry_after(seconds: int) -> Headers:
     """Tells the caller when to come again."""
     return ((b"retry-after", str(seconds).encode()),)
+
+
+def identity(settings: ServeSettings) -> Headers:
+    """Who answers; a header holds printable ASCII only."""
+    pairs = ((b"modelway-revision", settings.revision), (b"modelway-version", settings.version))
+    return tuple(
+        (name, "".join(sign if " " <= sign <= "~" else "?" for sign in value).encode())
+        for name, value in pairs
+        if value
+    )

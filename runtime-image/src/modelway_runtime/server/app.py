@@ -5,14 +5,13 @@ from time import perf_counter
 
 from modelway_runtime import logs
 from modelway_runtime.protocol.payloads import JSON, Payload
-from modelway_runtime.protocol.tensors import Arrays, BadRequest, InputRejected
-from modelway_runtime.server import answers, body, compression, control
-from modelway_runtime.server.answers import CallerGone, Headers, Receive, Refused, Scope, Send
-from modelway_runtime.server.deadlines import Deadlines, Pending, TookTooLong
+from modelway_runtime.protocol.tensors import Arrays, BadRequest
+from modelway_runtime.server import answers, body, compression, control, refusals
+from modelway_runtime.server.answers import CallerGone, Receive, Refused, Scope, Send
+from modelway_runtime.server.deadlines import Deadlines, Pending
 from modelway_runtime.server.life import Phase
 from modelway_runtime.server.metrics import FAULT_OF_CALLER
 from modelway_runtime.server.reads import Answer, Reads
-from modelway_runtime.server.scheduler import QueueFull
 from modelway_runtime.server.shadow import MARK
 from modelway_runtime.server.state import Serving, State, Way
 
@@ -27,11 +26,11 @@ class Application:
         self._state = state
         self._metrics = state.metrics
         self._groups = state.groups
-        self._deadlines = Deadlines(settings.request_timeout)
-        self._metrics.inflight = self._deadlines.callers
+        self.deadlines = Deadlines(settings.request_timeout)
+        self._metrics.inflight = self.deadlines.callers
         self._predictions = _predictions(settings.name, settings.version)
         self._reads = Reads(state)
-        self._headers = _identity(settings.revision, settings.version)
+        self._headers = answers.identity(settings)
         self._closing_headers = self._headers + answers.CLOSE
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +61,7 @@ class Application:
             return await self._shadow_infer(scope, receive, way)
         started = perf_counter()
         metrics = self._metrics
-        pending = self._deadlines.begin(receive)
+        pending = self.deadlines.begin(receive)
         pending.inputs = self._groups.unread
         try:
             payload = await self._infer(scope, receive, pending, way)
@@ -77,7 +76,7 @@ class Application:
             self._failed(pending, 500, started)
             raise
         finally:
-            self._deadlines.end(pending)
+            self.deadlines.end(pending)
         ended = perf_counter()
         metrics.answered.observe(ended - started)
         if pending.inputs is not None:
@@ -93,12 +92,12 @@ class Application:
     async def _shadow_infer(self, scope: Scope, receive: Receive, way: Way) -> Payload:
         """What a comparator asks counts neither as evidence nor for scaling."""
         self._metrics.shadow.value += 1
-        pending = self._deadlines.begin(receive)
+        pending = self.deadlines.begin(receive)
         pending.is_shadow = True
         try:
             return await self._infer(scope, receive, pending, way)
         finally:
-            self._deadlines.end(pending)
+            self.deadlines.end(pending)
 
     async def _infer(self, scope: Scope, receive: Receive, pending: Pending, way: Way) -> Payload:
         serving = self._reads.serving()
@@ -140,21 +139,10 @@ class Application:
             pending.job = job = serving.scheduler.submit(inputs)
             job.is_shadow = pending.is_shadow
             return await job.future
-        except QueueFull:
-            headers = answers.retry_after(1)
-            raise Refused(429, "too many requests wait for the model", headers, limit="queue") from None
-        except TookTooLong as error:
-            if error.is_running:
-                raise Refused(504, "the model did not answer in time", limit="timeout") from None
-            headers = answers.retry_after(1)
-            raise Refused(503, "the request waited too long for the model", headers, limit="timeout") from None
-        except InputRejected as error:
-            raise Refused(400, f"inputs: {str(error)[:500]}") from error
         except CallerGone:
             raise
-        except Exception as error:  # whatever the model raised; the caller learns that it was the model
-            logs.LOGGER.warning("Model failed", extra={"fields": {"error": f"{type(error).__name__}: {error}"}})
-            raise Refused(500, f"the model failed: {type(error).__name__}: {str(error)[:200]}") from error
+        except Exception as error:
+            raise refusals.of(error) from error
 
     async def _other(self, scope: Scope, receive: Receive) -> Answer:
         """Whatever is no prediction."""
@@ -195,14 +183,4 @@ def _predictions(name: str, version: str) -> dict[str, Way]:
 def _not_allowed(method: str, allowed: str) -> Refused:
     return Refused(
         405, f"{method} is not allowed here; use {allowed.partition(',')[0]}", ((b"allow", allowed.encode()),)
-    )
-
-
-def _identity(revision: str, version: str) -> Headers:
-    """Who answers; a header holds printable ASCII only."""
-    pairs = ((b"modelway-revision", revision), (b"modelway-version", version))
-    return tuple(
-        (name, "".join(sign if " " <= sign <= "~" else "?" for sign in value).encode())
-        for name, value in pairs
-        if value
     )

@@ -11,6 +11,7 @@ from modelway_runtime import logs, manifest, settings
 from modelway_runtime.loaders import loader
 from modelway_runtime.manifest import Manifest
 from modelway_runtime.reasons import Reason, UsageError
+from modelway_runtime.rpc import front
 from modelway_runtime.server import greeting
 from modelway_runtime.server.app import Application
 from modelway_runtime.server.internal import InternalApplication
@@ -59,15 +60,19 @@ async def _serve(wanted: ServeSettings, found: Manifest, sockets: tuple[socket.s
     state = State(wanted, Metrics(wanted.name, wanted.version, request_timeout=wanted.request_timeout))
     stop = stop_signal()
     internal = InternalApplication(state.metrics, state=state.described, figures=state.figures)
-    apps = zip((Application(state), internal), sockets, strict=True)
+    application = Application(state)
+    apps = zip((application, internal), sockets, strict=True)
     try:
-        async with listening(*apps, patience=wanted.request_timeout):
+        async with (
+            listening(*apps, patience=wanted.request_timeout),
+            front.calling(state, application.deadlines) as grpc_port,
+        ):
             if not is_local:
                 port, metrics_port = (bound.getsockname()[1] for bound in sockets)
-                logs.write("Listening", port=port, metricsPort=metrics_port)
+                logs.write("Listening", port=port, metricsPort=metrics_port, grpcPort=grpc_port)
             if await _prepared(state, found, stop):
                 if is_local:
-                    print(greeting.text(state, *sockets), flush=True)
+                    print(greeting.text(state, *sockets, grpc_port=grpc_port), flush=True)
                 await stop.wait()
                 await _drain(state)
     finally:

@@ -29,10 +29,14 @@ def answer(path: str, body: bytes, reads: Reads) -> Answer:
     """The index, or why nothing is loaded; raises Refused."""
     if path != _INDEX:
         name, _, action = path.removeprefix(_MODELS).rpartition("/")
-        message = f"failed to {action} {name[:200]!r}: a model is loaded when its server starts, not by a caller"
-        raise Refused(403, message)
+        raise refused(action, name)
     try:
         asked = _DECODER.decode(body) if body.strip() else _Index()
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refused(400, f"the body is no JSON object with `ready`: {error}") from error
     return reads.index(only_ready=asked.ready)
+
+
+def refused(action: str, name: str) -> Refused:
+    """Why a model is neither loaded nor unloaded."""
+    return Refused(403, f"failed to {action} {name[:200]!r}: a model is loaded when its server starts, not by a caller")

@@ -26,7 +26,7 @@ class Pending:
 
     __slots__ = ("deadline", "has_expired", "inputs", "is_shadow", "job", "receive", "task", "watch")
 
-    def __init__(self, receive: Receive, deadline: float, task: "asyncio.Task[object] | None") -> None:
+    def __init__(self, receive: Receive | None, deadline: float, task: "asyncio.Task[object] | None") -> None:
         self.receive = receive
         self.deadline = deadline
         self.task = task
@@ -47,8 +47,14 @@ class Deadlines:
         self._is_looking = False
 
     def begin(self, receive: Receive) -> Pending:
-        """Starts the clock of a request."""
-        pending = Pending(receive, self._loop.time() + self._limit, asyncio.current_task())
+        """Starts the clock of a request that this task answers."""
+        return self._begin(Pending(receive, self._loop.time() + self._limit, asyncio.current_task()))
+
+    def begin_call(self) -> Pending:
+        """Starts the clock of a request that is read as a whole; who takes it is told when its caller has gone."""
+        return self._begin(Pending(None, self._loop.time() + self._limit, None))
+
+    def _begin(self, pending: Pending) -> Pending:
         self._pending.add(pending)
         if not self._is_looking:
             self._is_looking = True
@@ -68,7 +74,7 @@ class Deadlines:
         for pending in tuple(self._pending):
             if pending.deadline <= now:
                 _expire(pending)
-            elif pending.job is not None and pending.watch is None:
+            elif pending.job is not None and pending.receive is not None and pending.watch is None:
                 pending.watch = self._loop.create_task(_watch(pending.receive, pending.job))
         self._is_looking = bool(self._pending)
         if self._is_looking:

@@ -12,14 +12,19 @@ _EXAMPLES: dict[type, object] = {float: 0.0, int: 0, bool: False, str: "text"}
 _MOST_VALUES = 200
 
 
-def text(state: State, bound: socket.socket, internal: socket.socket) -> str:
+def text(state: State, bound: socket.socket, internal: socket.socket, *, grpc_port: int) -> str:
     """Three lines."""
     host, port = bound.getsockname()[:2]
     name = state.settings.name
     url = f"http://{host}:{port}/v2/models/{name}"
     specs = state.serving.model.inputs if state.serving else ()
+    ports = (
+        f"gRPC on port {grpc_port}, metrics on {internal.getsockname()[1]}"
+        if grpc_port
+        else f"metrics on port {internal.getsockname()[1]}"
+    )
     lines = (
-        f"Serving {name} at {url} (metrics on port {internal.getsockname()[1]})",
+        f"Serving {name} at {url} ({ports})",
         f"Try:  curl -s {url}" + (f"/infer -d '{example(specs)}'" if _is_short(specs) else ""),
         "Stop with Ctrl-C.",
     )

@@ -1,6 +1,7 @@
 """The server's figures; children are bound once, so that a request pays for an addition only."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from time import time
 
@@ -22,10 +23,13 @@ from modelway_runtime.server.figures import (
 _PREFIX = "modelway_runtime_"
 _MODEL = ("model", "version")
 _ANSWERED = "200"
+REST, GRPC = "rest", "grpc"
+"""Protocols, as labels."""
 _MOST_BATCH_SIZES = 1024
 """A request may have any number of rows, and each number that is counted takes room."""
 FAULT_OF_CALLER = 400
 """The status of a request that is wrong by itself."""
+_NO_FAILURES = {_ANSWERED, str(FAULT_OF_CALLER)}
 
 LATENCIES = tuple(1.05**bucket / 1e6 for bucket in range(501))
 """Upper bounds in seconds of the buckets that analysis reads: 1 µs, then each 5 % above the one before, to 11 hours."""
@@ -64,7 +68,9 @@ class Metrics(Collector):
         self._requests: dict[Labels, Histogram] = {}
         self._rejected: dict[Labels, Value] = {}
         self.answered = Histogram(SECONDS, (*LATENCIES, request_timeout))
-        self._requests[self._labels(_ANSWERED)] = self.answered
+        self.answered_calls = Histogram(SECONDS, (*LATENCIES, request_timeout))
+        self._requests[(*self._model, REST, _ANSWERED)] = self.answered
+        self._requests[(*self._model, GRPC, _ANSWERED)] = self.answered_calls
         self.queued = Histogram(SECONDS)
         self.decoded = Histogram(SECONDS)
         self.inferred = Histogram(SECONDS)
@@ -83,9 +89,9 @@ class Metrics(Collector):
         self.ready = Value()
         self.load_seconds = Value()
 
-    def request(self, code: str) -> Histogram:
-        """The durations of requests that ended with a status code."""
-        return self._requests.setdefault(self._labels(code), Histogram(SECONDS))
+    def request(self, code: str, protocol: str = REST) -> Histogram:
+        """The durations of requests that ended with a status code, which for gRPC is that of the same end in REST."""
+        return self._requests.setdefault((*self._model, protocol, code), Histogram(SECONDS))
 
     def rejected(self, reason: str) -> None:
         """Counts a request that a limit refused."""
@@ -108,9 +114,7 @@ class Metrics(Collector):
 
     def statistics(self) -> Statistics:
         """What the protocol tells of the model."""
-        failed = [
-            child for labels, child in self._requests.items() if labels[-1] not in (_ANSWERED, str(FAULT_OF_CALLER))
-        ]
+        answered, failed = self._ended({_ANSWERED}), self._ended({code for *_, code in self._requests} - _NO_FAILURES)
         name, version = self._model
         requests = sum(self.queued.counts)
         return Statistics(
@@ -119,8 +123,8 @@ class Metrics(Collector):
             last_inference_ms=round(self.last_inference * 1e3),
             rows=int(self.rows.value),
             executions=int(self.executions.value),
-            success=_spent(self.answered),
-            fail=Spent(count=sum(_spent(one).count for one in failed), seconds=sum(one.total for one in failed)),
+            success=_spent(*answered),
+            fail=_spent(*failed),
             queue=_spent(self.queued),
             compute_input=_spent(self.decoded),
             compute_infer=Spent(count=requests, seconds=self.inferred_seconds.value),
@@ -128,16 +132,21 @@ class Metrics(Collector):
             batches={rows: Spent(count=one.count, seconds=one.seconds) for rows, one in self.batches.items()},
         )
 
+    def _ended(self, codes: set[str]) -> Iterable[Histogram]:
+        return (child for labels, child in self._requests.items() if labels[-1] in codes)
+
     def evidence(self) -> Evidence:
         """What analysis reads."""
-        ended = {labels[-1]: sum(child.counts) for labels, child in self._requests.items()}
-        answered = ended[_ANSWERED]
-        requests = sum(ended.values()) - ended.get(str(FAULT_OF_CALLER), 0)
-        _, late = self.answered.counted((self._request_timeout,))
+        ended: Counter[str] = Counter()
+        for labels, child in self._requests.items():
+            ended[labels[-1]] += sum(child.counts)
+        requests = ended.total() - ended[str(FAULT_OF_CALLER)]
+        found = (self.answered, self.answered_calls)
+        late = sum(child.counted((self._request_timeout,))[-1] for child in found)
         return Evidence(
             requests=requests,
-            errors=requests - answered + late,
-            latency=tuple(self.answered.counted(LATENCIES)),
+            errors=requests - ended[_ANSWERED] + late,
+            latency=tuple(map(sum, zip(*(child.counted(LATENCIES) for child in found), strict=True))),
         )
 
     def collect(self) -> Iterator[Metric]:
@@ -181,12 +190,9 @@ class Metrics(Collector):
         ):
             yield from gauges(f"{_PREFIX}{name}", text, _MODEL, {self._model: value})
 
-    def _labels(self, code: str) -> Labels:
-        return (*self._model, "rest", code)
 
-
-def _spent(child: Histogram) -> Spent:
-    return Spent(count=sum(child.counts), seconds=child.total)
+def _spent(*children: Histogram) -> Spent:
+    return Spent(count=sum(sum(child.counts) for child in children), seconds=sum(child.total for child in children))
 
 
 def _none() -> int:

@@ -62,11 +62,7 @@ class Reads:
 
     def index(self, *, only_ready: bool) -> Answer:
         """The repository's index."""
-        if only_ready and not self._state.is_ready:
-            return _answer([])
-        settings, phase = self._state.settings, self._state.phase
-        state = _INDEX_STATES.get(phase, description.LOADING)
-        return _answer(description.index(settings.name, settings.version, state, "" if phase is Phase.READY else phase))
+        return _answer(index(self._state, only_ready=only_ready))
 
     def _alive(self) -> Answer:
         return _answer({"status": "alive"})
@@ -121,6 +117,15 @@ class Reads:
                 "metadata": {"signature_def": {"signature_def": {_SIGNATURE: signature}}},
             }
         )
+
+
+def index(state: State, *, only_ready: bool) -> list[dict[str, str]]:
+    """The repository's index: the model, unless it is not ready and only such are asked for."""
+    if only_ready and not state.is_ready:
+        return []
+    settings, phase = state.settings, state.phase
+    shown = _INDEX_STATES.get(phase, description.LOADING)
+    return description.index(settings.name, settings.version, shown, "" if phase is Phase.READY else phase)
 
 
 def _served(prefix: str, version: str) -> tuple[str, ...]:
