@@ -66,6 +66,35 @@ def test_a_slow_candidate_is_taken_back() -> None:
     serves_alone(world, "v1")
 
 
+TRUE = {"name": "true", "builtin": "Accuracy", "min": 0.5, "maxDecreasePercent": 5}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "told", "phase"),
+    [(0.9, 0.1, "Healthy"), (0.3, 0.1, "RolledBack"), (0.7, 0.5, "RolledBack")],
+    ids=["as-often", "below-the-least", "less-than-stable"],
+)
+def test_a_candidate_whose_predictions_come_true_less_often_is_taken_back(
+    accuracy: float, told: float, phase: str
+) -> None:
+    world = serving(judged(TRUE))
+    world.callers.told = told
+    world.script("v2", accuracy=accuracy)
+    upgrade(world, "v2")
+    world.run_to_phase(phase, within=7200)
+    serves_alone(world, "v2" if phase == "Healthy" else "v1")
+
+
+def test_without_feedback_accuracy_says_nothing() -> None:
+    world = serving(judged(TRUE))
+    upgrade(world, "v2")
+    reach(world, 0, "Analyzing")
+    world.run_for(1800)
+    assert world.rollout()["stepState"] == "Analyzing"
+    assert verdict(world) == ("Unknown", "NoData")
+    assert "labelled answers" in world.condition("AnalysisPassing")["message"]
+
+
 def test_56_without_requests_a_step_neither_passes_nor_fails() -> None:
     world = serving(judged(ERRORS), rate=0)
     upgrade(world, "v2")

@@ -1,5 +1,6 @@
 """Evidence: what counts between two readings, what does not, and that it survives being written down."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -122,3 +123,18 @@ def test_the_worst_verdict_that_counts_is_the_one() -> None:
     assert found is not None
     assert found.verdict is Verdict.NO_DATA
     assert combined([judgement(Verdict.FAIL, is_dry_run=True)]) is None
+
+
+def test_labels_count_for_the_revision_that_predicted_whoever_was_told() -> None:
+    def told(found: Reading, **labels: tuple[int, int]) -> Reading:
+        feedback = {name[1:]: Sums(labels=count, right=right) for name, (count, right) in labels.items()}
+        return replace(found, feedback=feedback)
+
+    old, new = reading(1000), replace(reading(10, pod="b", uptime=5), revision="fraud-2")
+    first = readings(told(old, r1=(50, 40)), told(new, r1=(3, 3), r2=(4, 1)), after=10)
+    sums = gathered(first).sums
+    assert [(sums[name].labels, sums[name].right) for name in ("fraud-1", "fraud-2")] == [(3, 3), (4, 1)]
+    then = readings(told(old, r1=(60, 45), r2=(10, 9), r9=(5, 5)), told(new, r1=(3, 3), r2=(4, 1)), after=20)
+    sums = gathered(first, then).sums
+    assert [(sums[name].labels, sums[name].right) for name in ("fraud-1", "fraud-2")] == [(13, 8), (14, 10)]
+    assert set(sums) == {"fraud-1", "fraud-2"}

@@ -31,7 +31,9 @@ FLOW = Metric(name="flow", builtin="Throughput", max_decrease_percent=20)
 LEAST_FLOW = Metric(name="flow", builtin="Throughput", min=40)
 ANSWERS = Metric(name="answers", builtin="Disagreement", max=0.01)
 LOST = Metric(name="lost", builtin="CandidateFailures", max=0.02)
-BUILTIN = (ERRORS, MORE_ERRORS, SLOW, SLOWER, SLOWER_HALF, FLOW, LEAST_FLOW, ANSWERS, LOST)
+TRUE = Metric(name="true", builtin="Accuracy", min=0.9)
+AS_TRUE = Metric(name="true", builtin="Accuracy", max_decrease_percent=5)
+BUILTIN = (ERRORS, MORE_ERRORS, SLOW, SLOWER, SLOWER_HALF, FLOW, LEAST_FLOW, ANSWERS, LOST, TRUE, AS_TRUE)
 AUC = Metric.model_validate({"name": "auc", "prometheus": PROMETHEUS, "min": 0.9})
 JUDGE = Metric.model_validate({"name": "judge", "web": {"url": "http://judge/verdict"}})
 ALERTS = Metric.model_validate(
@@ -54,6 +56,12 @@ def sums(requests: int, errors: int = 0, p99: float = 0.2) -> Sums:
 def window(candidate: Sums, stable: Sums | None = None, pairs: Pairs | None = None, **more: Any) -> Window:
     stable = sums(19 * candidate.requests, candidate.requests * 19 // 100) if stable is None else stable
     return Window(candidate=candidate, stable=stable, seconds=300.0, weight=5, pairs=pairs or Pairs(), **more)
+
+
+def told(labels: int, right: int, stable: tuple[int, int] = (0, 0)) -> Window:
+    """Of many answers those whose outcome is known."""
+    others = replace(sums(190_000), labels=stable[0], right=stable[1])
+    return window(replace(sums(10_000), labels=labels, right=right), others)
 
 
 def paired(pairs: int, disagreements: int, baseline: int, noise: int) -> Window:
@@ -87,6 +95,11 @@ def judged(metric: Metric, seen: Window, analysis: Analysis = NO_HARM) -> Judgem
         pytest.param(FLOW, window(sums(2000), sums(38_000)), "Pass", "Pass", id="all requests answered"),
         pytest.param(FLOW, window(sums(500), sums(11_500)), "Pass", "Inconclusive", id="a little fewer"),
         pytest.param(LEAST_FLOW, window(sums(500)), "Fail", "Fail", id="less than the least rate"),
+        pytest.param(TRUE, told(5000, 4000), "Fail", "Fail", id="often wrong"),
+        pytest.param(TRUE, told(5000, 4900), "Pass", "Pass", id="often right"),
+        pytest.param(TRUE, told(5000, 4510), "Pass", "Inconclusive", id="about as often right as it must be"),
+        pytest.param(AS_TRUE, told(5000, 4000, (9000, 8500)), "Fail", "Fail", id="less often right than stable"),
+        pytest.param(AS_TRUE, told(9000, 8500, (9000, 8400)), "Pass", "Pass", id="as often right as stable"),
         pytest.param(LEAST_FLOW, window(sums(1000)), "Pass", "Pass", id="more than the least rate"),
         pytest.param(ANSWERS, paired(20_000, 1000, 2000, 20), "Fail", "Fail", id="other answers"),
         pytest.param(ANSWERS, paired(20_000, 1000, 2000, 100), "Pass", "Inconclusive", id="a noisy model"),
@@ -255,6 +268,21 @@ def test_answers_of_providers_amount_to_a_verdict(metric: Metric, known: Tally |
             "flow: 33.3/s [28/s, 39.2/s] at full weight, below the limit of 40/s",
         ),
         (
+            TRUE,
+            told(5000, 4000),
+            NO_HARM,
+            "true: 80 % [77.7 %, 82.1 %] of 5,000 labelled answers, below the limit of 90 %",
+        ),
+        (
+            AS_TRUE,
+            told(5000, 4000, (9000, 8500)),
+            NO_HARM,
+            (
+                "true: 80 % of 5,000 labelled answers against 94.4 % of 9,000, -15.3 % [-18.2 %, -12.6 %], below the "
+                "limit of -5 %"
+            ),
+        ),
+        (
             ANSWERS,
             paired(20_000, 1000, 2000, 20),
             NO_HARM,
@@ -327,7 +355,7 @@ def test_a_fail_is_a_sequence_wholly_beyond_the_limit(data: st.DataObject) -> No
     verdict = judge(data.draw(st.sampled_from(BUILTIN)), data.draw(windows()), EVIDENCE, LEVEL)
     if verdict.limit is None or verdict.samples < 20:
         return
-    is_least = verdict.metric == "flow"
+    is_least = verdict.metric in (FLOW.name, TRUE.name)
     beyond, within = (verdict.high, verdict.low) if is_least else (verdict.low, verdict.high)
     sign = -1 if is_least else 1
     slack = 1e-6 * (1 + abs(verdict.limit))
@@ -358,7 +386,7 @@ def test_more_errors_never_make_a_verdict_better(requests: int, errors: float, m
 def windows(draw: st.DrawFn) -> Window:
     counts = st.one_of(st.integers(0, 30), st.integers(0, 10**7))
     latencies = st.dictionaries(st.integers(0, 450), st.integers(0, 10**6), max_size=8)
-    every = st.builds(Sums, requests=counts, errors=counts, latency=latencies)
+    every = st.builds(Sums, requests=counts, errors=counts, latency=latencies, labels=counts, right=counts)
     pairs = st.builds(
         Pairs,
         pairs=counts,

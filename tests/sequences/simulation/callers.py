@@ -30,6 +30,8 @@ class Callers:
         """Requests per second to each model."""
         self.split: dict[str, int] = {}
         """Percent by Service, where something else than the weights decides; empty: nothing does."""
+        self.told = 0.0
+        """Share of the predictions whose outcome is told."""
         self.languages: Shares = {}
         """Of the requests, by the value of their input `language`; empty: they bring none."""
         self.count_languages = True
@@ -78,8 +80,16 @@ class Callers:
             state=state,
             uptime_seconds=uptime,
             sums=sums,
+            feedback=self._feedback(target.revision, pod["metadata"]["namespace"], sums.answered) if self.told else {},
             divided=by_group,
         )
+
+    def _feedback(self, name: str, namespace: str, answered: int) -> dict[str, Sums]:
+        """What a process is told of, which is what its own revision predicted."""
+        revision = self._store.find(kinds.CONTROLLER_REVISION, namespace, name)
+        script = self._scripts.of(revision["data"]["source"]["model"]["uri"] if revision else "")
+        labels = math.floor(answered * self.told)
+        return {name.rpartition("-")[2]: Sums(labels=labels, right=math.floor(labels * script.accuracy))}
 
     def _process(self, run: str) -> Process:
         return self._divided.setdefault(run, Process(run))

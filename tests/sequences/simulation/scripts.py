@@ -41,6 +41,8 @@ class Script:
     ends: float = 2
     """Seconds from SIGTERM to the end."""
     errors: float = 0.0
+    accuracy: float = 0.9
+    """Share of the predictions that come true."""
     """Share of the requests that fail."""
     errors_of: Mapping[str, float] = field(default_factory=dict)
     """Share of the requests that fail, by the value that they bring, in place of `errors`."""

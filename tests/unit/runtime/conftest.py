@@ -147,6 +147,9 @@ class Runtime:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self._request(self.ports[0], "POST", f"/v2/models/{model}/infer", raw, headers or {})
 
+    def post(self, path: str, content: bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        return self._request(self.ports[0], "POST", path, content, headers or {})
+
     def wait_until_ready(self) -> "Runtime":
         wait_for(lambda: self.process.poll() is not None or self.get("/v2/health/ready").status == 200)
         assert self.process.poll() is None, self.lines

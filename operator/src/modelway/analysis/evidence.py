@@ -22,6 +22,7 @@ class Mark:
 
     run: str
     sums: Sums = NOTHING
+    feedback: Mapping[str, Sums] = field(default_factory=dict)
     pairs: Pairs = NO_PAIRS
     slot: int | None = None
     """Up to which slot its counts by group are known."""
@@ -65,13 +66,20 @@ class Evidence:
         most = max((metric.by.max_groups for metric in metrics.values() if metric.by), default=0)
         groups = self.groups.naming((reading.divided for reading in readings.pods if reading.divided), most)
         sums, pairs, marks = dict(self.sums), self.pairs, dict(self.marks)
+        by_hash = {name.rpartition("-")[2]: name for name in (*sums, *(reading.revision for reading in readings.pods))}
         for reading in readings.pods:
             fresh, fresh_pairs = self._fresh(reading, readings.at)
             sums[reading.revision] = sums.get(reading.revision, Sums()) + fresh
             pairs = pairs + fresh_pairs
             divided, slot = self._divided(reading, readings.at)
             groups = groups.plus(reading.revision, divided, most) if divided else groups
-            marks[reading.pod] = Mark(run=reading.run, sums=reading.sums, pairs=reading.pairs, slot=slot)
+            for revision, labelled in self._labelled(reading, readings.at).items():
+                if revision in by_hash:
+                    name = by_hash[revision]
+                    sums[name] = sums.get(name, Sums()) + labelled
+            marks[reading.pod] = Mark(
+                run=reading.run, sums=reading.sums, feedback=reading.feedback, pairs=reading.pairs, slot=slot
+            )
         tallies = dict(self.tallies)
         for answer in readings.answers:
             if answer.metric in metrics:
@@ -96,6 +104,16 @@ class Evidence:
         if mark is not None:
             return reading.sums.since(mark.sums), reading.pairs.since(mark.pairs)
         return (reading.sums, reading.pairs) if self._is_newborn(reading, now) else (Sums(), Pairs())
+
+    def _labelled(self, reading: Reading, now: datetime) -> Mapping[str, Sums]:
+        """The labels that it was told of since then, by the hash of the revision that predicted."""
+        mark = self._mark(reading)
+        if mark is None:
+            return reading.feedback if self._is_newborn(reading, now) else {}
+        return {
+            revision: labelled.since(mark.feedback.get(revision, NOTHING))
+            for revision, labelled in reading.feedback.items()
+        }
 
     def _divided(self, reading: Reading, now: datetime) -> tuple[Divided | None, int | None]:
         """The same by group, and up to which slot it is known now.

@@ -32,6 +32,10 @@ class Sums:
     requests: int = 0
     errors: int = 0
     latency: Mapping[int, int] = field(default_factory=dict)
+    labels: int = 0
+    """Predictions whose outcome was told."""
+    right: int = 0
+    """Those among them that came true."""
 
     @property
     def answered(self) -> int:
@@ -42,7 +46,13 @@ class Sums:
         latency = dict(self.latency)
         for bucket, count in other.latency.items():
             latency[bucket] = latency.get(bucket, 0) + count
-        return Sums(requests=self.requests + other.requests, errors=self.errors + other.errors, latency=latency)
+        return Sums(
+            requests=self.requests + other.requests,
+            errors=self.errors + other.errors,
+            latency=latency,
+            labels=self.labels + other.labels,
+            right=self.right + other.right,
+        )
 
     def since(self, earlier: "Sums") -> "Sums":
         """What came after `earlier`, which is an earlier reading of the same process."""
@@ -54,6 +64,8 @@ class Sums:
                 for bucket, count in self.latency.items()
                 if count > (before := earlier.latency.get(bucket, 0))
             },
+            labels=max(0, self.labels - earlier.labels),
+            right=max(0, self.right - earlier.right),
         )
 
 
@@ -112,6 +124,8 @@ class Reading:
     sums: Sums = NOTHING
     divided: Divided | None = None
     """None where it counts nothing by group."""
+    feedback: Mapping[str, Sums] = field(default_factory=dict)
+    """Labels by the hash of the revision that predicted, which may be another one than this."""
     pairs: Pairs = NO_PAIRS
     examples: tuple[Mapping[str, str], ...] = ()
     """Answers that differed, as the comparator kept them."""

@@ -87,6 +87,52 @@ def increase(of: Share, stable: Share, percents: float, level: float, *, noun: s
 
 
 @_remembered
+def least(of: Share, limit: float, level: float, *, noun: str) -> Finding:
+    """A share, at least `limit`."""
+    test = _Test(
+        of=of,
+        proof=sequences.price(level),
+        harm=sequences.less(of.trials, limit),
+        safe=lambda _: sequences.above(of, limit),
+        edge=limit,
+        is_least=True,
+    )
+    within = test.agreeing(sequences.interval(of, level), limit)
+    return test.finding(
+        text=f"{_percents(of.estimate, within)} of {phrases.count(of.trials, noun)}",
+        limit=limit,
+        limit_text=phrases.percent(limit),
+        estimate=of.estimate,
+        within=within,
+    )
+
+
+@_remembered
+def loss(of: Share, stable: Share, percents: float, level: float, *, noun: str) -> Finding:
+    """A share, at most so many percent below stable's."""
+    proof, slope = sequences.price(level), 1 - percents / 100
+    test = _Test(
+        of=of,
+        proof=proof,
+        harm=lambda events: sequences.beyond(stable, Share(events, of.trials), slope=1 / slope, proof=proof),
+        safe=lambda enough: sequences.beyond(of, stable, slope=slope, proof=enough),
+        edge=slope * stable.estimate,
+        edge_scatter=slope * _scatter(stable),
+        is_least=True,
+    )
+    within = test.agreeing(_changes(sequences.ratio(of, stable, level)), -percents)
+    estimate = 100 * (of.estimate / stable.estimate - 1) if stable.events else None
+    return test.finding(
+        text=f"{phrases.percent(of.estimate)} of {phrases.count(of.trials, noun)} against "
+        f"{phrases.percent(stable.estimate)} of {stable.trials:,.0f}, {_change(estimate, within)}",
+        limit=-percents,
+        limit_text=phrases.signed(-percents),
+        estimate=estimate,
+        within=within,
+    )
+
+
+@_remembered
 def excess(of: Share, baseline: Share, limit: float, level: float, *, noun: str) -> Finding:
     """A share, at most `limit` above the share that stable has with itself."""
     proof = sequences.price(level)

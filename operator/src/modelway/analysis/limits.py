@@ -83,6 +83,14 @@ def _failures(limit: Limit, window: Window, level: float) -> Finding:
     return findings.share(own, limit.value, level, noun="mirrored requests")
 
 
+def _accuracy(limit: Limit, window: Window, level: float) -> Finding:
+    own = _share(window.candidate.right, window.candidate.labels)
+    if not limit.is_relative:
+        return findings.least(own, limit.value, level, noun="labelled answers")
+    stable = _share(window.stable.right, window.stable.labels)
+    return findings.loss(own, stable, limit.value, level, noun="labelled answers")
+
+
 def _share(events: int, trials: int) -> Share:
     """Of counts that are read one after the other; an event is never without its trial."""
     return Share(min(events, trials), trials)
@@ -94,6 +102,7 @@ _FINDINGS: Mapping[str, Callable[[Limit, Window, float], Finding | None]] = Mapp
         "Throughput": _throughput,
         "Disagreement": _disagreement,
         "CandidateFailures": _failures,
+        "Accuracy": _accuracy,
         **dict.fromkeys(LATENCIES, _latency),
     }
 )

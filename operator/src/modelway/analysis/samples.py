@@ -50,6 +50,8 @@ def _requests(limit: Limit, of: str, sums: Sums, fewest: int) -> Samples:
     if limit.builtin in LATENCIES:
         fewest = max(fewest, _FEWEST[limit.builtin])
         return Samples(of=of, noun="answered requests", count=sums.answered, fewest=fewest)
+    if limit.builtin == "Accuracy":
+        return Samples(of=of, noun="labelled answers", count=sums.labels, fewest=fewest)
     return Samples(of=of, noun="requests", count=sums.requests, fewest=fewest)
 
 

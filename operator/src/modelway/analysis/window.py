@@ -145,9 +145,16 @@ def _is_failure(verdict: str, value: float | None, metric: Metric) -> bool:
 
 def _sums_to_json(sums: Sums) -> Json:
     latency = {str(bucket): count for bucket, count in sorted(sums.latency.items())}
-    return {"requests": sums.requests, "errors": sums.errors, "latency": latency}
+    labelled = {"labels": sums.labels, "right": sums.right} if sums.labels else {}
+    return {"requests": sums.requests, "errors": sums.errors, "latency": latency, **labelled}
 
 
 def _sums_from_json(kept: Mapping[str, Any]) -> Sums:
     latency = MappingProxyType({int(bucket): count for bucket, count in kept["latency"].items()})
-    return Sums(requests=kept["requests"], errors=kept["errors"], latency=latency)
+    return Sums(
+        requests=kept["requests"],
+        errors=kept["errors"],
+        latency=latency,
+        labels=kept.get("labels", 0),
+        right=kept.get("right", 0),
+    )

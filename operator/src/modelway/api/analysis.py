@@ -25,6 +25,9 @@ Bound = Annotated[
 LATENCIES: Final = {"LatencyP50": 0.5, "LatencyP95": 0.95, "LatencyP99": 0.99}
 """The latency metrics, and the quantile that each is about."""
 
+LEAST: Final = ("Throughput", "Accuracy")
+"""Metrics that fail when they are too low."""
+
 PLACEHOLDERS: Final = ("candidate", "stable", "namespace", "name", "model", "window")
 """What a question can bind."""
 
@@ -104,13 +107,21 @@ class Metric(Struct):
     """Name of the metric, for status, Events and evidence."""
     builtin: (
         Literal[
-            "ErrorRate", "LatencyP50", "LatencyP95", "LatencyP99", "Throughput", "Disagreement", "CandidateFailures"
+            "ErrorRate",
+            "LatencyP50",
+            "LatencyP95",
+            "LatencyP99",
+            "Throughput",
+            "Accuracy",
+            "Disagreement",
+            "CandidateFailures",
         ]
         | None
     ) = None
     """A figure that the operator reads from the pods of both revisions, without Prometheus: `ErrorRate` is a share from
-    0 to 1, latencies are seconds, `Throughput` is answered requests per second, `Disagreement` and `CandidateFailures`
-    are shares of the mirrored requests and need `shadow`."""
+    0 to 1, latencies are seconds, `Throughput` is answered requests per second, `Accuracy` is the share of the
+    predictions that came true among those whose outcome callers told (`POST /v2/models/NAME/feedback`), `Disagreement`
+    and `CandidateFailures` are shares of the mirrored requests and need `shadow`."""
     prometheus: PrometheusQuery | None = None
     """A number from Prometheus."""
     web: WebCall | None = None
@@ -124,7 +135,7 @@ class Metric(Struct):
     max_increase_percent: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """How far the candidate may lie above stable in the same time, such as `20`. For `builtin` only."""
     max_decrease_percent: Annotated[int, Field(ge=1, le=100)] | None = None
-    """How far the candidate may lie below stable in the same time. For `Throughput` only."""
+    """How far the candidate may lie below stable in the same time. For `Throughput` and `Accuracy` only."""
     failure_limit: Annotated[int, Field(ge=1, le=100)] | None = None
     """How many answers in a row must be beyond the limit before the metric fails. For `prometheus`, `web` and
     `alertmanager`. Absent: 3 for a number, 1 for a verdict or an alert."""
@@ -155,19 +166,33 @@ class Metric(Struct):
             holds=lambda metric: bool(metric.builtin) or not metric.is_relative,
         ),
         Rule(
-            cel="!has(self.builtin) || !has(self.min) && !has(self.maxDecreasePercent) || self.builtin == 'Throughput'",
-            message="min and maxDecreasePercent are limits of Throughput: for other builtin metrics write max or "
-            "maxIncreasePercent",
+            cel="!has(self.builtin) || !has(self.min) && !has(self.maxDecreasePercent) || "
+            "self.builtin in ['Throughput', 'Accuracy']",
+            message="min and maxDecreasePercent are limits of Throughput and Accuracy: for other builtin metrics write "
+            "max or maxIncreasePercent",
             holds=lambda metric: (
-                metric.builtin in (None, "Throughput") or (metric.min is None and metric.max_decrease_percent is None)
+                metric.builtin in (None, *LEAST) or (metric.min is None and metric.max_decrease_percent is None)
             ),
         ),
         Rule(
-            cel="!has(self.builtin) || self.builtin != 'Throughput' || !has(self.max) && !has(self.maxIncreasePercent)",
-            message="Throughput fails when it is too low: write min or maxDecreasePercent",
+            cel="!has(self.builtin) || !(self.builtin in ['Throughput', 'Accuracy']) || "
+            "!has(self.max) && !has(self.maxIncreasePercent)",
+            message="Throughput and Accuracy fail when they are too low: write min or maxDecreasePercent",
             holds=lambda metric: (
-                metric.builtin != "Throughput" or (metric.max is None and metric.max_increase_percent is None)
+                metric.builtin not in LEAST or (metric.max is None and metric.max_increase_percent is None)
             ),
+        ),
+        Rule(
+            cel="!has(self.builtin) || self.builtin != 'Accuracy' || !has(self.min) || self.min >= 0.0 && "
+            "self.min <= 1.0",
+            message="min of Accuracy is a share and lies between 0 and 1, such as 0.9",
+            holds=lambda metric: metric.builtin != "Accuracy" or metric.min is None or 0 <= metric.min <= 1,
+        ),
+        Rule(
+            cel="!has(self.builtin) || self.builtin != 'Accuracy' || !has(self.maxDecreasePercent) || "
+            "self.maxDecreasePercent < 100",
+            message="an accuracy that may fall by 100 percent is never too low: write less",
+            holds=lambda metric: metric.builtin != "Accuracy" or (metric.max_decrease_percent or 0) < 100,
         ),
         Rule(
             cel="!has(self.builtin) || self.builtin != 'CandidateFailures' || !has(self.maxIncreasePercent)",

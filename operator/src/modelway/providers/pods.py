@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from modelway.analysis.figures import Pairs, Reading
+from modelway.analysis.figures import Pairs, Reading, Sums
 from modelway.analysis.inquiry import Division, Target
 from modelway.providers import divided
 from modelway.providers.calls import Call, Caller
@@ -42,6 +42,13 @@ _Id = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 _Value = str | int | float | bool | None
 
 
+class _Labelled(Answer):
+    """Predictions whose outcome was told, and those that came true."""
+
+    labels: Count
+    right: Count
+
+
 class _Figures(Answer):
     """Of a model pod."""
 
@@ -52,6 +59,7 @@ class _Figures(Answer):
     requests: Count
     errors: Count
     latency: Latency
+    feedback: Annotated[dict[_Id, _Labelled], Field(max_length=64)] = Field(default_factory=dict)
     groups: Any = None
 
 
@@ -160,6 +168,9 @@ def _counted(target: Target, figures: _Figures, division: Division | None) -> Re
         state=figures.state,
         uptime_seconds=figures.uptime_seconds,
         sums=sums,
+        feedback={
+            name: Sums(labels=one.labels, right=min(one.right, one.labels)) for name, one in figures.feedback.items()
+        },
         divided=divided.parsed(figures.groups, division) if division else None,
     )
 

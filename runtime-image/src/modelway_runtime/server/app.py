@@ -29,6 +29,7 @@ class Application:
         self.deadlines = Deadlines(settings.request_timeout)
         self._metrics.inflight = self.deadlines.callers
         self._predictions = _predictions(settings.name, settings.version)
+        self._feedback = f"/v2/models/{settings.name}/feedback"
         self._reads = Reads(state)
         self._headers = answers.identity(settings)
         self._closing_headers = self._headers + answers.CLOSE
@@ -149,10 +150,12 @@ class Application:
         method, path = scope["method"], scope["path"]
         if path in self._predictions:
             raise _not_allowed(method, "POST")
-        if control.is_control(path):
+        if path == self._feedback or control.is_control(path):
             if method != "POST":
                 raise _not_allowed(method, "POST")
             content = await body.read(scope, receive, self._state.settings.max_body_bytes)
+            if path == self._feedback:
+                return 200, JSON, answers.encoded({"counted": self._state.feedback.take(content)})
             return control.answer(path, content, self._reads)
         answer = self._reads.by_path.get(path)
         if answer is None:

@@ -1,7 +1,7 @@
 """The server's figures; children are bound once, so that a request pays for an addition only."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import time
 
@@ -84,6 +84,7 @@ class Metrics(Collector):
         """When the model last ran, in seconds since 1970."""
         self.batches: dict[int, Batches] = {}
         self.shadow = Value()
+        self.feedback: Callable[[], Mapping[str, Mapping[str, int]]] = dict
         self.inflight: Callable[[], int] = _none
         self.queue_depth: Callable[[], int] = _none
         self.ready = Value()
@@ -181,6 +182,13 @@ class Metrics(Collector):
             ("shadow_requests", "Inference requests of a comparator, in no other figure of requests", self.shadow),
         ):
             yield from counters(f"{_PREFIX}{name}", text, _MODEL, {self._model: child})
+        told = self.feedback().items()
+        for name, text in (
+            ("labels", "Predictions of a revision whose outcome was told"),
+            ("right", "Those among them that came true"),
+        ):
+            values = {(*self._model, revision): _value(counts[name]) for revision, counts in told}
+            yield from counters(f"{_PREFIX}feedback_{name}", text, (*_MODEL, "revision"), values)
         yield from counters(f"{_PREFIX}rejected", "Requests refused by a limit", (*_MODEL, "reason"), self._rejected)
         for name, text, value in (
             ("inflight_requests", "Inference requests being answered", self.inflight()),
@@ -193,6 +201,12 @@ class Metrics(Collector):
 
 def _spent(*children: Histogram) -> Spent:
     return Spent(count=sum(sum(child.counts) for child in children), seconds=sum(child.total for child in children))
+
+
+def _value(amount: float) -> Value:
+    value = Value()
+    value.value = amount
+    return value
 
 
 def _none() -> int:

@@ -9,6 +9,7 @@ from modelway_runtime.protocol.payloads import V2, Dialect
 from modelway_runtime.protocol.predict import Predict
 from modelway_runtime.protocol.tensors import Model
 from modelway_runtime.server import question
+from modelway_runtime.server.feedback import Feedback
 from modelway_runtime.server.groups import Groups
 from modelway_runtime.server.life import Life, Phase
 from modelway_runtime.server.metrics import Metrics
@@ -46,6 +47,8 @@ class State(Life):
         self.settings = settings
         self.metrics = metrics
         self.groups = Groups(request_timeout=settings.request_timeout)
+        self.feedback = Feedback()
+        metrics.feedback = self.feedback.described
         self.digest = ""
         self.serving: Serving | None = None  # from Ready on, to the end: requests are answered while draining, too
 
@@ -79,6 +82,7 @@ class State(Life):
             "requests": evidence.requests,
             "errors": evidence.errors,
             "shadow": int(self.metrics.shadow.value),
+            "feedback": self.feedback.described(),
             "latency": {str(bucket): count for bucket, count in enumerate(evidence.latency) if count},
             **divided,
         }
