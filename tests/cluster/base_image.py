@@ -9,7 +9,7 @@ from cluster.versions import DEBIAN_BASE
 
 REFERENCE = "localhost/modelway-base:1"
 DOCKERFILE = "FROM scratch\nADD rootfs.tar /\n"
-PACKAGES = "python3,python3-venv,ca-certificates"
+PACKAGES = "python3,python3-venv,ca-certificates,libgomp1"
 WITHOUT = (
     "./dev/*",
     "./usr/share/doc/*",

@@ -10,6 +10,7 @@ import numpy as np
 import sklearn.base
 import skops.io
 
+from modelway_runtime.loaders import wrong
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.protocol.datatypes import of_array
 from modelway_runtime.protocol.tensors import DYNAMIC, Array, Arrays, InputRejected, TensorSpec
@@ -38,7 +39,7 @@ def _skops(artifact: Artifact) -> Any:
         raise Failure(_reason_of_no_zip(artifact), f"{name} is not a skops file, or it is cut off")
     try:
         untrusted = skops.io.get_untrusted_types(file=artifact.file)
-        if untrusted and artifact.trust != "Any":
+        if untrusted and artifact.trust == "Safe":
             types = ", ".join(untrusted[:5])
             message = f"{name} needs types not known to be safe: {types}; set trust to Any if you trust its source"
             raise Failure(Reason.UNTRUSTED_FORMAT, message)
@@ -63,11 +64,7 @@ def _reason_of_no_zip(artifact: Artifact) -> Reason:
 
 
 def _broken(name: str, error: BaseException) -> Failure:
-    if isinstance(error, ModuleNotFoundError):
-        message = f"{name} needs the module {error.name}, which this runtime lacks"
-        return Failure(Reason.MODEL_LOAD_FAILED, message)
-    kind = "is cut off" if isinstance(error, BadZipFile | EOFError) else "cannot be loaded"
-    return Failure(Reason.MODEL_LOAD_FAILED, f"{name} {kind}: {type(error).__name__}: {error}")
+    return wrong.cut(name) if isinstance(error, BadZipFile | EOFError) else wrong.broken(name, error)
 
 
 class SklearnModel:

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from modelway_runtime.protocol.datatypes import DTYPES, JSON_TYPES, of_array
-from modelway_runtime.protocol.tensors import Array, Arrays, TensorSpec
+from modelway_runtime.protocol.tensors import COLUMN, Array, Arrays, TensorSpec
 
 _ENCODE = orjson.OPT_SERIALIZE_NUMPY
 
@@ -62,6 +62,7 @@ class Codec:
         self._outputs = tuple(spec.name for spec in outputs)
         # A model with one input takes it under any name when the name carries no meaning.
         self._any_name = inputs[0] if len(inputs) == 1 and inputs[0].is_open else None
+        self._columns = _columns(inputs)
 
     def decode(self, body: bytes) -> Request:
         """A request's tensors under the model's names; raises BadRequest."""
@@ -74,15 +75,17 @@ class Codec:
         except RecursionError as error:
             raise BadRequest("the body is nested too deeply") from error
         tensors: Arrays = {}
+        specs = self._columns if self._is_by_column(request.inputs) else self._inputs
+        any_name = self._any_name if specs is self._inputs else None
         for index, tensor in enumerate(request.inputs):
-            spec = self._inputs.get(tensor.name) or self._any_name
+            spec = specs.get(tensor.name) or any_name
             if spec is None:
-                raise BadRequest(f"inputs[{index}].name: {_unknown(tensor.name, tuple(self._inputs))}")
+                raise BadRequest(f"inputs[{index}].name: {_unknown(tensor.name, tuple(specs))}")
             if spec.name in tensors:
                 raise BadRequest(f"inputs[{index}].name: {tensor.name!r} is given twice")
             tensors[spec.name] = _array(tensor, spec, f"inputs[{index}]")
-        if len(tensors) != len(self._inputs):
-            missing = ", ".join(repr(name) for name in self._inputs if name not in tensors)
+        if len(tensors) != len(specs):
+            missing = ", ".join(repr(name) for name in specs if name not in tensors)
             raise BadRequest(f"inputs: {missing} missing")
         outputs = None if not request.outputs else self._wanted(request.outputs)
         return Request(tensors, request.id, outputs)
@@ -99,6 +102,12 @@ class Codec:
         head = self._head if request.id is None else {**self._head, "id": request.id}
         return orjson.dumps({**head, "outputs": outputs}, option=_ENCODE)
 
+    def _is_by_column(self, inputs: list[_InputTensor]) -> bool:
+        """Whether a request sends a table column by column; a lone tensor of two dimensions is the table itself."""
+        return bool(self._columns) and (
+            len(inputs) > 1 or (len(self._columns) == 1 and inputs[:1] != [] and inputs[0].name in self._columns)
+        )
+
     def _wanted(self, outputs: list[_OutputTensor]) -> tuple[str, ...]:
         for index, output in enumerate(outputs):
             if output.name not in self._outputs:
@@ -108,6 +117,14 @@ class Codec:
             # A small request could ask for the same large output a million times.
             raise BadRequest("outputs: a name is given twice")
         return names
+
+
+def _columns(inputs: tuple[TensorSpec, ...]) -> dict[str, TensorSpec]:
+    """The columns of a model's only table, each as a tensor."""
+    if len(inputs) != 1:
+        return {}
+    table = inputs[0]
+    return {name: TensorSpec(name=name, datatype=table.datatype, shape=COLUMN, is_open=True) for name in table.columns}
 
 
 def _array(tensor: _InputTensor, spec: TensorSpec, field: str) -> Array:

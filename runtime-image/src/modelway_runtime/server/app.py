@@ -210,7 +210,8 @@ class Application:
 
 
 def _described(spec: TensorSpec) -> dict[str, object]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}
+    columns = {"parameters": {"columns": list(spec.columns)}} if spec.columns else {}
+    return {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape, **columns}
 
 
 def _identity(revision: str, version: str) -> Headers:
