@@ -1,14 +1,12 @@
 """Boosted trees: what XGBoost and LightGBM have in common, from the objective to the answer. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
-from modelway_runtime.protocol.tensors import DYNAMIC, Array, Arrays, InputRejected, TensorSpec
-
-INPUT = "input"
+from modelway_runtime.loaders import table
+from modelway_runtime.protocol.tensors import DYNAMIC, Array, Arrays, TensorSpec
 
 
 class Task(Enum):
@@ -34,7 +32,7 @@ class Interface:
     def inputs(self) -> tuple[TensorSpec, ...]:
         """One table of numbers; its columns' names are those of the features."""
         shape = (DYNAMIC, self.features)
-        return (TensorSpec(name=INPUT, datatype=self.datatype, shape=shape, columns=self.names, is_open=True),)
+        return (TensorSpec(name=table.WHOLE, datatype=self.datatype, shape=shape, columns=self.names, is_open=True),)
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
@@ -62,13 +60,3 @@ class Interface:
             return {"label": raw.argmax(axis=1), "probabilities": raw}
         label = (raw > 0.5).astype(np.int64)
         return {"label": label, "probabilities": raw if self.width else np.stack((1 - raw, raw), axis=1)}
-
-
-def rows(inputs: Mapping[str, Array], names: tuple[str, ...]) -> Array:
-    """The table of a request: as it came, or put together from its columns."""
-    table = inputs.get(INPUT)
-    if table is None:
-        table = np.column_stack([inputs[name] for name in names])
-    if table.dtype == np.object_:
-        raise InputRejected("the model takes numbers, not strings")
-    return table

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Mapping
 
-import lightgbm
 import numpy as np
-from lightgbm.basic import LightGBMError
 
-from modelway_runtime.loaders import booster, wrong
+from modelway_runtime.loaders import lean, table, wrong
 from modelway_runtime.loaders.booster import Interface, Task
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.protocol.tensors import Array, Arrays, InputRejected
+
+with lean.without("pandas", "sklearn"):
+    import lightgbm
+    from lightgbm.basic import LightGBMError
 
 _TASKS = {"binary": Task.BINARY, "multiclass": Task.MULTICLASS, "multiclassova": Task.MULTICLASS}
 _END = b"end of trees\n"
@@ -50,7 +52,7 @@ class LightgbmModel:
 
     def predict(self, inputs: Mapping[str, Array]) -> Arrays:
         """One row of answers for each row of the input; it releases the interpreter's lock."""
-        rows = booster.rows(inputs, self._interface.names)
+        rows = table.numbers(inputs, self._interface.names)
         try:
             answer = self._booster.predict(rows, num_threads=self._threads)
         except (LightGBMError, ValueError) as error:

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import xgboost
-from xgboost.core import XGBoostError
-
-from modelway_runtime.loaders import booster, ubjson, wrong
+from modelway_runtime.loaders import lean, table, ubjson, wrong
 from modelway_runtime.loaders.booster import Interface, Task
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.protocol.tensors import Array, Arrays, InputRejected
+
+with lean.without("pandas", "sklearn"):
+    import xgboost
+    from xgboost.core import XGBoostError
 
 _KIND = "an XGBoost model in JSON or UBJSON"
 _TASKS = {
@@ -63,7 +64,7 @@ class XgboostModel:
     def predict(self, inputs: Mapping[str, Array]) -> Arrays:
         """One row of answers for each row of the input; it releases the interpreter's lock."""
         try:
-            return self._interface.answers(self._raw(booster.rows(inputs, self._interface.names)))
+            return self._interface.answers(self._raw(table.numbers(inputs, self._interface.names)))
         except (XGBoostError, ValueError) as error:
             raise InputRejected(" ".join(str(error).partition("Stack trace")[0].split())) from error
 
