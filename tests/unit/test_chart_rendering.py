@@ -210,6 +210,7 @@ def test_the_default_runtime_is_valid_and_runs_the_image_of_the_values(helm: Pat
     assert (container["image"], container["imagePullPolicy"]) == ("example.org/runtime:2", "Never")
     assert {item.name for item in runtime.spec.formats} == {
         "lightgbm",
+        "mlflow",
         "onnx",
         "python",
         "sklearn",

@@ -6,8 +6,9 @@ from pathlib import PurePosixPath
 
 from modelway_runtime.reasons import Failure, Reason
 
-_PICKLE = "a pickle, which can run any code when it is opened; save the model as model.skops or ONNX"
-_CODE = "Python code, which runs when it is loaded; export the model to ONNX"
+PICKLE = "a pickle, which can run any code when it is opened; save the model as model.skops or ONNX"
+CODE = "Python code, which runs when it is loaded; export the model to ONNX"
+"""What needs trust, and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +30,17 @@ class Candidate:
 
 
 FORMATS: dict[str, tuple[Candidate, ...]] = {
+    # Before the others, whose files lie in its folder; whether it needs trust stands in the file.
+    "mlflow": (Candidate("MLmodel", is_telling=False),),
     "onnx": (Candidate("model.onnx"),),
     "sklearn": (
         Candidate("model.skops"),
-        Candidate("model.joblib", _PICKLE),
-        Candidate("model.pkl", _PICKLE),
+        Candidate("model.joblib", PICKLE),
+        Candidate("model.pkl", PICKLE),
     ),
     "xgboost": (Candidate("model.json", is_telling=False), Candidate("model.ubj")),
     "lightgbm": (Candidate("model.txt", is_telling=False),),
-    "python": (Candidate("model.py", _CODE, is_telling=False),),
+    "python": (Candidate("model.py", CODE, is_telling=False),),
 }
 """Each format's files in the order in which they are looked for."""
 
@@ -66,7 +69,7 @@ def find(paths: Iterable[str], model_format: str) -> Found:
             return Found(model_format, candidate.name, candidate.risk)
     for candidate in candidates:
         matching = [path for path in top if PurePosixPath(path).suffix == candidate.suffix]
-        if len(matching) == 1:
+        if len(matching) == 1 and candidate.suffix:
             return Found(model_format, matching[0], candidate.risk)
     wanted = " or ".join(candidate.name for candidate in candidates)
     shown = ", ".join(top[:5]) + (", …" if len(top) > 5 else "") if top else "no file at its top"
