@@ -9,7 +9,7 @@ from cluster.versions import DEBIAN_BASE
 
 REFERENCE = "localhost/modelway-base:1"
 DOCKERFILE = "FROM scratch\nADD rootfs.tar /\n"
-PACKAGES = "python3,python3-venv,ca-certificates"
+PACKAGES = "python3,python3-venv,ca-certificates,libgomp1"
 WITHOUT = (
     "./dev/*",
     "./usr/share/doc/*",
@@ -33,7 +33,7 @@ def ensure() -> None:
     made = paths.cache() / "buildah" / f"base-{digest()[:16]}"
     if made.exists() and buildah.has(REFERENCE):
         return
-    context = paths.cache() / "base"
+    context = paths.cache() / "base" / digest()[:16]
     context.mkdir(parents=True, exist_ok=True)
     dockerfile = context / "Dockerfile"
     dockerfile.write_text(DOCKERFILE)

@@ -208,7 +208,14 @@ def test_the_default_runtime_is_valid_and_runs_the_image_of_the_values(helm: Pat
     runtime = ClusterModelRuntime.model_validate(yaml.safe_load(text))
     (container,) = runtime.spec.template["spec"]["containers"]
     assert (container["image"], container["imagePullPolicy"]) == ("example.org/runtime:2", "Never")
-    assert {item.name for item in runtime.spec.formats} == {"onnx", "sklearn"}
+    assert {item.name for item in runtime.spec.formats} == {
+        "lightgbm",
+        "mlflow",
+        "onnx",
+        "python",
+        "sklearn",
+        "xgboost",
+    }
     assert _environment(manifests)["MODELWAY_RUNTIME_IMAGE"] == "example.org/runtime:2"
 
 

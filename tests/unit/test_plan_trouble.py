@@ -198,6 +198,16 @@ KUBELET: list[Any] = [
     ),
     pytest.param(pod(model=container("model", terminated(code=137, reason="OOMKilled"))), "", id="out-of-memory-once"),
     pytest.param(
+        pod(model=container("model", terminated(said("ModelLoadFailed"), code=137, reason="OOMKilled"))),
+        "",
+        id="out-of-memory-while-loading",
+    ),
+    pytest.param(
+        pod(model=container("model", terminated(said("ModelLoadFailed"), code=139))),
+        "ModelLoadFailed",
+        id="a-library-that-crashes",
+    ),
+    pytest.param(
         pod(model=container("model", {"running": STARTED}, last=terminated(code=137, reason="OOMKilled"), restarts=1)),
         "",
         id="out-of-memory-once-and-running",

@@ -6,13 +6,22 @@ from pathlib import PurePosixPath
 
 from modelway_runtime.reasons import Failure, Reason
 
+PICKLE = "a pickle, which can run any code when it is opened; save the model as model.skops or ONNX"
+CODE = "Python code, which runs when it is loaded; export the model to ONNX"
+"""What needs trust, and the way out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that may hold a model; one that can run code needs `trust: Any`."""
+    """A file that may hold a model.
+
+    `risk`: what it is and what to write instead, where opening it can run code; it needs trust then.
+    `is_telling`: its ending alone tells the format; `.json` and `.txt` are everybody's.
+    """
 
     name: str
-    is_safe: bool = True
+    risk: str = ""
+    is_telling: bool = True
 
     @property
     def suffix(self) -> str:
@@ -21,12 +30,17 @@ class Candidate:
 
 
 FORMATS: dict[str, tuple[Candidate, ...]] = {
+    # Before the others, whose files lie in its folder; whether it needs trust stands in the file.
+    "mlflow": (Candidate("MLmodel", is_telling=False),),
     "onnx": (Candidate("model.onnx"),),
     "sklearn": (
         Candidate("model.skops"),
-        Candidate("model.joblib", is_safe=False),
-        Candidate("model.pkl", is_safe=False),
+        Candidate("model.joblib", PICKLE),
+        Candidate("model.pkl", PICKLE),
     ),
+    "xgboost": (Candidate("model.json", is_telling=False), Candidate("model.ubj")),
+    "lightgbm": (Candidate("model.txt", is_telling=False),),
+    "python": (Candidate("model.py", CODE, is_telling=False),),
 }
 """Each format's files in the order in which they are looked for."""
 
@@ -37,7 +51,7 @@ class Found:
 
     format: str
     path: str
-    is_safe: bool
+    risk: str = ""
 
 
 def find(paths: Iterable[str], model_format: str) -> Found:
@@ -49,38 +63,36 @@ def find(paths: Iterable[str], model_format: str) -> Found:
     top = sorted(path for path in paths if "/" not in path)
     candidates = FORMATS.get(model_format)
     if candidates is None:
-        return Found(model_format, top[0] if len(top) == 1 else "", is_safe=True)
+        return Found(model_format, top[0] if len(top) == 1 else "")
     for candidate in candidates:
         if candidate.name in top:
-            return Found(model_format, candidate.name, candidate.is_safe)
+            return Found(model_format, candidate.name, candidate.risk)
     for candidate in candidates:
         matching = [path for path in top if PurePosixPath(path).suffix == candidate.suffix]
-        if len(matching) == 1:
-            return Found(model_format, matching[0], candidate.is_safe)
+        if len(matching) == 1 and candidate.suffix:
+            return Found(model_format, matching[0], candidate.risk)
     wanted = " or ".join(candidate.name for candidate in candidates)
     shown = ", ".join(top[:5]) + (", …" if len(top) > 5 else "") if top else "no file at its top"
     raise Failure(Reason.FORMAT_MISMATCH, f"Format {model_format} needs a file {wanted}; the model has {shown}")
 
 
 def guess(paths: Iterable[str]) -> str:
-    """The format of a folder or a file, from its names alone."""
-    paths = tuple(paths)
-    for model_format in FORMATS:
-        try:
-            find(paths, model_format)
-        except Failure:
-            continue
-        return model_format
+    """The format of a folder or a file, from its names alone: those of the table first, then telling endings."""
+    top = {path for path in paths if "/" not in path}
+    suffixes = {PurePosixPath(path).suffix for path in top}
+    for model_format, candidates in FORMATS.items():
+        if any(candidate.name in top for candidate in candidates):
+            return model_format
+    for model_format, candidates in FORMATS.items():
+        if any(candidate.is_telling and candidate.suffix in suffixes for candidate in candidates):
+            return model_format
     known = ", ".join(candidate.name for candidates in FORMATS.values() for candidate in candidates)
     raise Failure(Reason.UNSUPPORTED_FORMAT, f"No known model file; looked for {known}")
 
 
 def check_trust(found: Found, trust: str) -> None:
     """Refuses a file that can run code, unless the user allowed it."""
-    if found.is_safe or trust == "Any":
+    if not found.risk or trust != "Safe":
         return
-    message = (
-        f"{found.path} is a pickle, which can run any code when it is opened; "
-        f"save the model as model.skops or ONNX, or set trust to Any if you trust its source"
-    )
+    message = f"{found.path} is {found.risk}, or set trust to Any if you trust its source"
     raise Failure(Reason.UNTRUSTED_FORMAT, message)

@@ -13,6 +13,7 @@ class Reason(StrEnum):
     DIGEST_MISMATCH = "DigestMismatch"
     DISK_FULL = "DiskFull"
     DOWNLOAD_TIMEOUT = "DownloadTimeout"
+    ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
     FORMAT_MISMATCH = "FormatMismatch"
     GOLDEN_REQUEST_FAILED = "GoldenRequestFailed"
     MODEL_LOAD_FAILED = "ModelLoadFailed"

@@ -36,6 +36,12 @@ def line(outcome: Outcome) -> bytes:
         message = message[: len(message) - (len(encoded) - LIMIT) // 6 - 2] + "…"
 
 
+def clear(path: Path) -> None:
+    """Takes back what was written: from now on an end without a message is one without a reason."""
+    if path.exists():
+        path.write_bytes(b"")
+
+
 def write(path: Path, outcome: Outcome) -> None:
     """Writes the message where Kubernetes reads it; outside a pod the file does not exist and nothing is written."""
     if not path.exists():

@@ -214,3 +214,37 @@ def test_the_largest_number_of_a_datatype_is_read_however_it_was_rounded(
         assert again.inputs["X"].tolist() == [largest, -largest]
     with pytest.raises(BadRequest, match=r"inputs\[0\]\.data\[0\]: Expected `float` < "):
         codec.decode(_body(_tensor(datatype=datatype, shape=[1], data=[beyond])))
+TABLE = TensorSpec(name="input", datatype="FP64", shape=(-1, 2), columns=("age", "income"), is_open=True)
+
+
+@pytest.mark.parametrize("shape", [[3], [3, 1]], ids=str)
+def test_a_table_may_come_as_a_tensor_for_each_column(shape: list[int]) -> None:
+    tensors = [_tensor(name=name, shape=shape, data=[1, 2, 3]) for name in ("income", "age")]
+    found = _codec(TABLE).decode(_body(*tensors)).inputs
+    assert {name: array.shape for name, array in found.items()} == {"income": tuple(shape), "age": tuple(shape)}
+
+
+def test_a_table_with_names_may_come_whole_under_any_name() -> None:
+    assert list(_codec(TABLE).decode(_body(_tensor(name="x"))).inputs) == ["input"]
+    assert list(_codec(TABLE).decode(_body(_tensor(name="age"))).inputs) == ["input"]
+
+
+@pytest.mark.parametrize(
+    ("names", "shape", "message"),
+    [
+        (["age", "wealth"], [4], "inputs[1].name: 'wealth' is unknown; the model has 'age', 'income'"),
+        (["age", "age"], [4], "inputs[1].name: 'age' is given twice"),
+        (["age", "income"], [2, 2], "inputs[0].shape: [2, 2] does not fit [-1, 1]"),
+    ],
+    ids=["unknown", "twice", "too wide"],
+)
+def test_columns_that_are_not_the_model_s_are_refused(names: list[str], shape: list[int], message: str) -> None:
+    with pytest.raises(BadRequest) as raised:
+        _codec(TABLE).decode(_body(*(_tensor(name=name, shape=shape) for name in names)))
+    assert message in str(raised.value)
+
+
+def test_a_table_of_one_column_may_come_under_its_name() -> None:
+    one = TensorSpec(name="input", datatype="FP64", shape=(-1, 1), columns=("age",), is_open=True)
+    assert list(_codec(one).decode(_body(_tensor(name="age", shape=[4]))).inputs) == ["age"]
+    assert list(_codec(one).decode(_body(_tensor(name="input", shape=[4, 1]))).inputs) == ["input"]

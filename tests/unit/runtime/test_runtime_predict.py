@@ -228,3 +228,29 @@ def test_any_csv_is_read_or_refused(text: str) -> None:
     for interface in (MATRIX, OPEN, TEXTS, NAMED, SCALAR):
         with suppress(BadRequest):
             _invoke(interface, text.encode(), "text/csv")
+
+
+TABLE = TensorSpec(name="input", datatype="FP64", shape=(-1, 2), columns=("age", "income"), is_open=True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"instances": [{"income": "high", "age": 30}, {"income": "low", "age": 40}]},
+        {"inputs": {"income": ["high", "low"], "age": [30, 40]}},
+    ],
+    ids=["rows", "columns"],
+)
+def test_a_table_with_names_comes_column_by_column_each_with_its_own_datatype(body: Any) -> None:
+    found = Predict(Interface((TABLE,), (TABLE,))).decode(json.dumps(body).encode(), {}).inputs
+    assert {name: (array.dtype.kind, array.ravel().tolist()) for name, array in found.items()} == {
+        "income": ("O", ["high", "low"]),
+        "age": ("f", [30.0, 40.0]),
+    }
+
+
+def test_a_table_with_names_needs_all_of_them_and_no_other() -> None:
+    predict = Predict(Interface((TABLE,), (TABLE,)))
+    for row, message in (({"age": 1}, "inputs: 'income' missing"), ({"age": 1, "wealth": 2}, "'wealth' is unknown")):
+        with pytest.raises(BadRequest, match=message):
+            predict.decode(json.dumps({"instances": [row]}).encode(), {})

@@ -1,6 +1,7 @@
 """A server in a process of its own, as a pod runs it: answers, limits, readiness, drain and the end."""
 
 import json
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -471,3 +472,32 @@ def _accepts(runtime: Any) -> bool:
     except OSError:
         return False
     return True
+
+
+CRASHING = """
+import os, signal
+
+class Model:
+    def load(self, folder):
+        os.kill(os.getpid(), signal.Signals[(folder / "signal.txt").read_text()])
+    def predict(self, inputs): ...
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT"])
+def test_a_library_that_crashes_while_it_loads_leaves_a_reason(serve: Serve, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "crashing"
+    folder.mkdir()
+    (folder / "model.py").write_text(CRASHING)
+    (folder / "signal.txt").write_text(name)
+    runtime = serve(folder, model_format="python")
+    assert runtime.process.wait(60) == -signal.Signals[name]
+    assert runtime.termination["reason"] == "ModelLoadFailed"
+    assert "crashed" in runtime.termination["message"]
+
+
+def test_what_crashes_later_leaves_no_reason_of_the_load(serve: Serve, models: Path) -> None:
+    runtime = serve(models / "iris").wait_until_ready()
+    runtime.process.kill()
+    runtime.process.wait(60)
+    assert runtime.termination_log.read_text() == ""

@@ -97,5 +97,6 @@ class ModelSource(Struct):
         Field(max_length=32),
         short_keys(MAX_OPTION_LENGTH),
     ] = Field(default_factory=dict)
-    """Options for the runtime, which gets them as JSON in MODELWAY_OPTIONS; the bundled runtime has none yet. Values
-    are strings: quote numbers and booleans."""
+    """Options for the runtime, which gets them as JSON in MODELWAY_OPTIONS. The bundled runtime has one: with
+    `versions: Ignore` it loads a model that other versions of its libraries saved. Values are strings: quote
+    numbers and booleans."""

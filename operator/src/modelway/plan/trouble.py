@@ -93,6 +93,8 @@ def _ended_in_service(pod: Pod, container: Container) -> bool:
     return not is_lost and ended.at - FLIP[0] <= changed <= ended.at + FLIP[1] and changed > created + FLIP[0]
 
 
+_KILLED = 137
+"""What a container ends with that was sent SIGKILL: for want of memory, or because its patience was over."""
 _UNKNOWN_CODE = 255
 _UNKNOWN_REASONS = ("Unknown", "ContainerStatusUnknown")
 """What the kubelet writes where it lost a container, as after a restart of its node."""
@@ -137,8 +139,12 @@ def out_of_memory(pod: Pod, container: Container) -> Trouble | None:
 
 
 def reported(pod: Pod, container: Container) -> Trouble | None:
-    """The container ended with a termination message that names a reason of ours."""
-    if container.ended is None or container.ended.exit_code == 0 or container.is_up:
+    """The container ended with a termination message that names a reason of ours.
+
+    The server leaves one for the case that a library crashes while it loads the model; one that was killed meanwhile
+    leaves it, too, and has not crashed.
+    """
+    if container.ended is None or container.ended.exit_code in (0, _KILLED) or container.is_up:
         return None
     reason, message = termination(container.ended.message)
     return _trouble(reason, pod, message) if reason else None

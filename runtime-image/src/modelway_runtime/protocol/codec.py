@@ -89,10 +89,9 @@ class Codec:
         interface = self.interface
         tensors: Arrays = {}
         place = json_length
+        specs = interface.asked([tensor.name for tensor in request.inputs]) if interface.columns else interface.inputs
         for index, tensor in enumerate(request.inputs):
-            spec = interface.inputs.get(tensor.name) or interface.any_name
-            if spec is None:
-                raise interface.unknown_input(tensor.name, f"inputs[{index}]")
+            spec = interface.found(tensor.name, specs, f"inputs[{index}]")
             if spec.name in tensors:
                 raise BadRequest(f"inputs[{index}].name: {tensor.name!r} is given twice")
             if tensor.parameters is None or tensor.parameters.binary_data_size is None:
@@ -101,7 +100,7 @@ class Codec:
                 end = _end(tensor.parameters.binary_data_size, place, body, f"inputs[{index}]")
                 tensors[spec.name] = _from_bytes(tensor, spec, memoryview(body)[place:end], f"inputs[{index}]")
                 place = end
-        interface.check_all_given(tensors)
+        interface.check_all_given(tensors, specs)
         if place is not None and place != len(body):
             raise BadRequest(f"inputs: {len(body) - place} bytes follow the binary data of all of them")
         if request.outputs or request.parameters:

@@ -1,7 +1,8 @@
 """Tensors from JSON without datatypes and shapes: rows, columns and tables of cells. Pure. An error names the field.
 
-Datatypes are the model's. A list is taken as it is nested; one value for each row also fits an input one column wide, and the other way round.
-A table whose columns are not inputs of the model is the only input of it, in the order of its columns.
+Datatypes are the model's. A list is taken as it is nested; one value for each row also fits an input one column wide, and
+the other way round. A table whose columns are not inputs of the model is the only input of it: column by column where the
+model has names for them, else as one matrix in the order of its columns.
 """
 
 import re
@@ -53,9 +54,7 @@ def columns(raw: bytes, interface: Interface, field: str) -> Arrays:
         return table(list(named), lines, interface, field, has_gaps=False)
     found: Arrays = {}
     for name, column in named.items():
-        spec = interface.inputs.get(name) or interface.any_name
-        if spec is None:
-            raise interface.unknown_input(name, field)
+        spec = interface.found(name, interface.inputs, field)
         found[spec.name] = tensor(bytes(column), spec, f"{field}.{name}")
     return _complete(found, interface)
 
@@ -70,6 +69,8 @@ def table(
             raise BadRequest(f"{field}[{index}]: {len(line)} values, but there are {width} columns")
     if not lines or not width:
         raise BadRequest(f"{field}: Expected at least one row and one column")
+    if names and interface.columns and not set(names) & interface.inputs.keys():
+        return _by_column(names, lines, interface, field, has_gaps=has_gaps)
     if _is_matrix(names, interface):
         spec = _only(interface, field)
         joined = _listed(_listed(line) for line in lines)
@@ -83,6 +84,21 @@ def table(
         column = _listed(line[index] for line in lines)
         found[name] = tensor(column, interface.inputs[name], f"{field}: column {name!r}", has_gaps=has_gaps)
     return _complete(found, interface)
+
+
+def _by_column(
+    names: Sequence[str], lines: Sequence[Cells], interface: Interface, field: str, *, has_gaps: bool
+) -> Arrays:
+    """The only input column by column, each with a datatype of its own."""
+    found: Arrays = {}
+    for index, name in enumerate(names):
+        spec = interface.found(name, interface.columns, field)
+        if name in found:
+            raise BadRequest(f"{field}: column {name!r} is given twice")
+        column = _listed(line[index] for line in lines)
+        found[name] = tensor(column, spec, f"{field}: column {name!r}", has_gaps=has_gaps)
+    interface.check_all_given(found, interface.columns)
+    return found
 
 
 def tensor(raw: bytes, spec: TensorSpec, field: str, *, has_gaps: bool = False) -> Array:

@@ -51,7 +51,8 @@ def index(name: str, version: str, state: str, reason: str = "") -> list[dict[st
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+    columns = {"parameters": {"columns": list(spec.columns)}} if spec.columns else {}
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape), **columns}
 
 
 def _configured(specs: Iterable[TensorSpec], *, is_batched: bool) -> Iterable[dict[str, Any]]:

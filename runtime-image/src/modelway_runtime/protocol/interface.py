@@ -1,6 +1,6 @@
 """What a model takes and gives, and whether a request's tensors agree with it. Pure. An error names the field."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from modelway_runtime.protocol.datatypes import DTYPES
 from modelway_runtime.protocol.tensors import DYNAMIC, Arrays, BadRequest, TensorSpec
@@ -17,15 +17,33 @@ class Interface:
         self.outputs = tuple(spec.name for spec in outputs)
         # A model with one input takes it under any name when the name carries no meaning.
         self.any_name = inputs[0] if len(inputs) == 1 and inputs[0].is_open else None
+        self.columns = _columns(inputs)
+        """The columns of the only input, each as a tensor, where it is a table whose columns have names."""
+
+    def asked(self, names: Sequence[str]) -> Mapping[str, TensorSpec]:
+        """What a request with tensors of these names gives: the inputs, or a table column by column.
+
+        A lone tensor is the table itself, unless that has one column and the tensor its name.
+        """
+        is_by_column = self.columns and (len(names) > 1 or (len(self.columns) == 1 and set(names) == set(self.columns)))
+        return self.columns if is_by_column else self.inputs
+
+    def found(self, name: str, specs: Mapping[str, TensorSpec], field: str) -> TensorSpec:
+        """What a request's tensor is for, among what it asks for; raises BadRequest."""
+        spec = specs.get(name) or (self.any_name if specs is self.inputs else None)
+        if spec is None:
+            raise BadRequest(f"{field}.name: {_unknown(name, tuple(specs))}")
+        return spec
 
     def unknown_input(self, name: str, field: str) -> BadRequest:
         """Why there is no such input."""
         return BadRequest(f"{field}.name: {_unknown(name, tuple(self.inputs))}")
 
-    def check_all_given(self, tensors: Arrays) -> None:
-        """Raises BadRequest where an input is missing."""
-        if len(tensors) != len(self.inputs):
-            missing = ", ".join(repr(name) for name in self.inputs if name not in tensors)
+    def check_all_given(self, tensors: Arrays, specs: Mapping[str, TensorSpec] | None = None) -> None:
+        """Raises BadRequest where one of the inputs, or of `specs`, is missing."""
+        specs = self.inputs if specs is None else specs
+        if len(tensors) != len(specs):
+            missing = ", ".join(repr(name) for name in specs if name not in tensors)
             raise BadRequest(f"inputs: {missing} missing")
 
     def check_outputs(self, names: Sequence[str]) -> None:
@@ -36,6 +54,13 @@ class Interface:
         if len(set(names)) < len(names):
             # A small request could ask for the same large output a million times.
             raise BadRequest("outputs: a name is given twice")
+
+
+def _columns(inputs: tuple[TensorSpec, ...]) -> dict[str, TensorSpec]:
+    if len(inputs) != 1:
+        return {}
+    table = inputs[0]
+    return {name: TensorSpec(name=name, datatype=table.datatype, shape=COLUMN, is_open=True) for name in table.columns}
 
 
 def check_tensor(datatype: str, shape: tuple[int, ...], spec: TensorSpec, field: str) -> None:

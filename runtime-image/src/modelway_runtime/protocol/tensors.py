@@ -15,6 +15,9 @@ Arrays: TypeAlias = dict[str, Array]
 DYNAMIC = -1
 """A size that each request chooses."""
 
+COLUMN = (DYNAMIC, 1)
+"""The shape of one feature's values. The second dimension may be left out of an open one."""
+
 _MOST_DIMENSIONS = 32
 """Enough for any model; numpy and the decoders have limits of their own, which are no fault of ours."""
 
@@ -25,6 +28,7 @@ class TensorSpec:
 
     `is_open`: the model itself judges datatypes; a lone input takes any name.
     `is_any_shape`: the model does not say how many dimensions it takes.
+    `columns`: the names of the second dimension; a request may send each as a tensor of its own instead.
     """
 
     name: str
@@ -32,9 +36,12 @@ class TensorSpec:
     shape: tuple[int, ...]
     is_open: bool = False
     is_any_shape: bool = False
+    columns: tuple[str, ...] = ()
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether a request's shape agrees with every fixed size; an open tensor of unknown width takes any."""
+        if self.is_open and self.shape == COLUMN:
+            return shape[1:] in ((), (1,)) and len(shape) > 0
         if self.is_any_shape or (self.is_open and DYNAMIC in self.shape[1:]):
             return len(shape) <= _MOST_DIMENSIONS
         return len(shape) == len(self.shape) and all(

@@ -41,11 +41,10 @@ class CallCodec:
             raise BadRequest(f"raw_input_contents: {len(raw)} of them, but {len(asked.inputs)} inputs")
         interface = self._interface
         tensors: Arrays = {}
+        specs = interface.asked([tensor.name for tensor in asked.inputs]) if interface.columns else interface.inputs
         for index, tensor in enumerate(asked.inputs):
             field = f"inputs[{index}]"
-            spec = interface.inputs.get(tensor.name) or interface.any_name
-            if spec is None:
-                raise interface.unknown_input(tensor.name, field)
+            spec = interface.found(tensor.name, specs, field)
             if spec.name in tensors:
                 raise BadRequest(f"{field}.name: {tensor.name!r} is given twice")
             shape = tuple(tensor.shape)
@@ -59,7 +58,7 @@ class CallCodec:
                 tensors[spec.name] = binary.unpacked(
                     raw[index], tensor.datatype, shape, field, is_text=not spec.is_open
                 )
-        interface.check_all_given(tensors)
+        interface.check_all_given(tensors, specs)
         outputs = tuple(output.name for output in asked.outputs)
         interface.check_outputs(outputs)
         return Request(tensors, asked.id, outputs or None)

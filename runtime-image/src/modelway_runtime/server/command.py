@@ -1,13 +1,14 @@
 """`modelway-runtime serve`: the process, from settings to its end after the drain."""
 
 import asyncio
+import faulthandler
 import os
 import socket
 from pathlib import Path
 
 import uvloop
 
-from modelway_runtime import logs, manifest, settings
+from modelway_runtime import logs, manifest, settings, termination
 from modelway_runtime.loaders import loader
 from modelway_runtime.manifest import Manifest
 from modelway_runtime.reasons import Reason, UsageError
@@ -23,6 +24,11 @@ from modelway_runtime.server.state import State
 from modelway_runtime.settings import Environ, ServeSettings
 from modelway_runtime.termination import Outcome
 
+_CRASHED = Outcome(
+    reason=Reason.MODEL_LOAD_FAILED,
+    message="A library crashed on the model's files while they were loaded or first run; its log says where",
+)
+"""Left behind by a process that has no time to say anything: a broken file can end the library that reads it."""
 _MATH_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -37,7 +43,10 @@ def run(environ: Environ) -> Outcome:
         _existing(environ["MODELWAY_GOLDEN_PATH"])  # in a pod it may be absent; a person has mistyped it
     found = manifest.of_path(_existing(path)) if path else manifest.read(wanted.model_path)
     sockets = bind(wanted.host, wanted.port), bind(wanted.host, wanted.metrics_port)
-    uvloop.run(_serve(wanted, found, sockets, is_local=bool(path)))
+    log = settings.termination_log(environ)
+    termination.write(log, _CRASHED)
+    faulthandler.enable()
+    uvloop.run(_serve(wanted, found, sockets, log, is_local=bool(path)))
     return Outcome(reason=Reason.COMPLETED, message="Drained and ended", digest=found.digest, size=found.size)
 
 
@@ -55,7 +64,9 @@ def _existing(path: str) -> Path:
     return Path(path)
 
 
-async def _serve(wanted: ServeSettings, found: Manifest, sockets: tuple[socket.socket, ...], *, is_local: bool) -> None:
+async def _serve(
+    wanted: ServeSettings, found: Manifest, sockets: tuple[socket.socket, ...], log: Path, *, is_local: bool
+) -> None:
     """Listens from the start, so that liveness and state are answered while the model loads."""
     state = State(wanted, Metrics(wanted.name, wanted.version, request_timeout=wanted.request_timeout))
     stop = stop_signal()
@@ -71,6 +82,7 @@ async def _serve(wanted: ServeSettings, found: Manifest, sockets: tuple[socket.s
                 port, metrics_port = (bound.getsockname()[1] for bound in sockets)
                 logs.write("Listening", port=port, metricsPort=metrics_port, grpcPort=grpc_port)
             if await _prepared(state, found, stop):
+                termination.clear(log)
                 if is_local:
                     print(greeting.text(state, *sockets, grpc_port=grpc_port), flush=True)
                 await stop.wait()
