@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 _SERVE = "Loads, warms and checks a model, then serves it until SIGTERM. Without PATH it serves what `fetch` brought."
-_FETCH = "Brings a model from s3://, http(s)://, pvc:// or a local path and checks its digest."
+_FETCH = "Brings a model from s3://, gs://, az://, http(s)://, pvc:// or a local path and checks its digest."
 _COMPARE = "Takes requests that a gateway mirrors, asks two revisions and counts where their answers disagree."
 _DIGEST = "Prints the digest to pin as spec.model.digest."
 
@@ -76,6 +76,7 @@ def _add_fetch(fetch: argparse.ArgumentParser) -> None:
     _flag(fetch, "--to", "MODELWAY_MODEL_PATH", "folder to write to (default /models)")
     _flag(fetch, "--max-model-bytes", "MODELWAY_MAX_MODEL_BYTES", "largest model (default 16Gi)")
     _flag(fetch, "--retry", "MODELWAY_FETCH_RETRY", "how long to try without progress (default 45s)")
+    _flag(fetch, "--connections", "MODELWAY_FETCH_CONNECTIONS", "parts of a file that come together (default 8)")
 
 
 def _add_compare(compare: argparse.ArgumentParser) -> None:

@@ -26,6 +26,7 @@ class FetchSettings:
     lock_path: Path
     max_bytes: int
     retry_seconds: float
+    connections: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,7 @@ def fetch(environ: Environ) -> FetchSettings:
         lock_path=Path(environ.get("MODELWAY_LOCK_PATH") or "/etc/modelway/lock/digest"),
         max_bytes=parsed(environ, "MODELWAY_MAX_MODEL_BYTES", "16Gi", units.size),
         retry_seconds=parsed(environ, "MODELWAY_FETCH_RETRY", "45s", units.seconds),
+        connections=parsed(environ, "MODELWAY_FETCH_CONNECTIONS", "8", positive),
     )
 
 

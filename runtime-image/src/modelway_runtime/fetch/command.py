@@ -7,6 +7,7 @@ from pathlib import Path
 from modelway_runtime import digest, formats, logs, manifest, registry, settings
 from modelway_runtime.fetch import download
 from modelway_runtime.fetch.folder import unreadable
+from modelway_runtime.fetch.patience import Patience, check_size
 from modelway_runtime.fetch.source import Listing, Source, shown
 from modelway_runtime.manifest import Manifest
 from modelway_runtime.reasons import Failure, Reason
@@ -29,7 +30,7 @@ def run(environ: Environ) -> Outcome:
 def fetch(wanted: FetchSettings) -> Manifest:
     """The model on the volume, checked against pin and lock; the manifest is written last."""
     source = _source(wanted)
-    patience = download.Patience(wanted.retry_seconds)
+    patience = Patience(wanted.retry_seconds)
     listing = patience.tried(source.listing)
     brought = _in_place(listing, wanted) if listing.place else _copied(source, listing, wanted, patience)
     _check_digest(brought.digest, wanted)
@@ -51,7 +52,7 @@ def _source(wanted: FetchSettings) -> Source:
     return source
 
 
-def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: download.Patience) -> Manifest:
+def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: Patience) -> Manifest:
     entries = download.check(listing.entries, max_bytes=wanted.max_bytes)
     _check_format(tuple(entry.path for entry in entries), wanted)
     folder = wanted.model_path.absolute()
@@ -62,7 +63,8 @@ def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: d
     except OSError as error:
         raise download.local_failure(folder, error) from error
     download.check_space(folder, entries)
-    files = download.copy(source, entries, folder, patience, max_bytes=wanted.max_bytes)
+    copying = download.Download(source, folder, patience, max_bytes=wanted.max_bytes, connections=wanted.connections)
+    files = copying.copy(entries, wanted.uri)
     found = digest.of_files(files) if listing.is_folder else f"sha256:{files[0].sha256}"
     return Manifest(root=folder, digest=found, files=files)
 
@@ -75,7 +77,7 @@ def _in_place(listing: Listing, wanted: FetchSettings) -> Manifest:
         brought = manifest.of_path(place)
     except OSError as error:
         raise unreadable(Path(error.filename or place), error) from error
-    download.check_size(brought.size, wanted.max_bytes)
+    check_size(brought.size, wanted.max_bytes)
     return brought
 
 
