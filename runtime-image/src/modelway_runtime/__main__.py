@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 _SERVE = "Loads, warms and checks a model, then serves it until SIGTERM. Without PATH it serves what `fetch` brought."
-_FETCH = "Brings a model from s3://, gs://, az://, http(s)://, pvc:// or a local path and checks its digest."
+_FETCH = "Brings a model from s3, gs, az, hf, oci, http(s) or pvc:// or a local path, and checks its digest."
 _COMPARE = "Takes requests that a gateway mirrors, asks two revisions and counts where their answers disagree."
 _DIGEST = "Prints the digest to pin as spec.model.digest."
 

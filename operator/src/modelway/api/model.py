@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from modelway.api.rules import Rule, Struct
 from modelway.api.scalars import SUBDOMAIN, ObjectName, matching, short_keys
 
-SCHEMES: Final = ("s3", "gs", "az", "http", "https", "pvc")
+SCHEMES: Final = ("s3", "gs", "az", "hf", "oci", "http", "https", "pvc")
 """Where the fetch step can read from."""
 
 MAX_OPTION_LENGTH: Final = 63
@@ -77,7 +77,7 @@ class ModelSource(Struct):
     changed once a revision serves."""
     uri: Annotated[str, StringConstraints(min_length=1, max_length=1024), _URI, _CLAIM]
     """Where the model lies, such as `s3://bucket/folder`, `gs://bucket/folder`, `az://container/folder`,
-    `https://host/model.onnx` or `pvc://claim/folder`."""
+    `hf://org/name@revision`, `oci://registry/repository:tag`, `https://host/model.onnx` or `pvc://claim/folder`."""
     format: Annotated[str, StringConstraints(min_length=1, max_length=63), _FORMAT]
     """The format, such as `onnx` or `sklearn`. It selects the runtime that lists it: the highest priority
     wins, and the namespace's own runtimes win over those of the cluster."""

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from modelway_runtime import digest, formats, logs, manifest, registry, settings
-from modelway_runtime.fetch import download
+from modelway_runtime.fetch import download, unpacking
 from modelway_runtime.fetch.folder import unreadable
 from modelway_runtime.fetch.patience import Patience, check_size
 from modelway_runtime.fetch.source import Listing, Source, shown
@@ -20,25 +20,27 @@ def run(environ: Environ) -> Outcome:
     wanted = settings.fetch(environ)
     started = time.monotonic()
     logs.write("Fetching model", uri=shown(wanted.uri), format=wanted.model_format)
-    brought = fetch(wanted)
+    brought, name = fetch(wanted)
     took = round(time.monotonic() - started, 3)
     logs.write("Fetched model", digest=brought.digest, bytes=brought.size, files=len(brought.files), seconds=took)
-    message = f"Fetched {len(brought.files)} file(s) from {shown(wanted.uri)}"
+    message = f"Fetched {len(brought.files)} file(s) from {shown(wanted.uri)}" + (f", {name}" if name else "")
     return Outcome(reason=Reason.COMPLETED, message=message, digest=brought.digest, size=brought.size)
 
 
-def fetch(wanted: FetchSettings) -> Manifest:
-    """The model on the volume, checked against pin and lock; the manifest is written last."""
+def fetch(wanted: FetchSettings) -> tuple[Manifest, str]:
+    """The model on the volume, checked against pin and lock, and what its name stands for; the manifest comes last."""
     source = _source(wanted)
     patience = Patience(wanted.retry_seconds)
     listing = patience.tried(source.listing)
+    if listing.name:
+        logs.write("Found model", uri=shown(wanted.uri), name=listing.name)
     brought = _in_place(listing, wanted) if listing.place else _copied(source, listing, wanted, patience)
     _check_digest(brought.digest, wanted)
     try:
         manifest.write(wanted.model_path, brought)
     except OSError as error:
         raise download.local_failure(wanted.model_path, error) from error
-    return brought
+    return brought, listing.name
 
 
 def _source(wanted: FetchSettings) -> Source:
@@ -53,8 +55,10 @@ def _source(wanted: FetchSettings) -> Source:
 
 
 def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: Patience) -> Manifest:
-    entries = download.check(listing.entries, max_bytes=wanted.max_bytes)
-    _check_format(tuple(entry.path for entry in entries), wanted)
+    entries = unpacking.marked(download.check(listing.entries, max_bytes=wanted.max_bytes), wanted.model_format)
+    is_packed = any(entry.is_packed for entry in entries)
+    if not is_packed:
+        _check_format(tuple(entry.path for entry in entries), wanted)
     folder = wanted.model_path.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +69,13 @@ def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: P
     download.check_space(folder, entries)
     copying = download.Download(source, folder, patience, max_bytes=wanted.max_bytes, connections=wanted.connections)
     files = copying.copy(entries, wanted.uri)
+    # Of what lies at the URI: an archive has the digest of its bytes, however it is unpacked.
     found = digest.of_files(files) if listing.is_folder else f"sha256:{files[0].sha256}"
+    found = listing.digest or found
+    _check_digest(found, wanted)
+    if is_packed:
+        files = unpacking.unpacked(entries, files, folder, max_bytes=wanted.max_bytes)
+        _check_format(tuple(file.path for file in files), wanted)
     return Manifest(root=folder, digest=found, files=files)
 
 

@@ -95,6 +95,9 @@ class Download:
                 message = f"{entry.path[:200]} cannot be a file: {error.strerror}"
                 raise Failure(Reason.FORMAT_MISMATCH, message) from error
             raise local_failure(target, error) from error
+        if entry.sha256 and found != entry.sha256:
+            message = f"{entry.path} has sha256 {found}, the store says {entry.sha256}"
+            raise Failure(Reason.DIGEST_MISMATCH, message)
         self._size += progress.size
         logs.write("Fetched", file=entry.path, bytes=progress.size)
         return File(path=entry.path, sha256=found, size=progress.size)

@@ -11,13 +11,17 @@ from urllib.parse import urlsplit, urlunsplit
 class Entry:
     """A file of the model: its path below the root, the store's own key, its size in bytes and version where known.
 
-    A version is what the store calls these bytes, such as an ETag; other bytes under the same key have another one.
+    A version is what the store calls these bytes, such as an ETag; other bytes under the same key have another one. A
+    store that knows the sha256 (in hex) says it, and other bytes are refused. A packed entry is an archive whose files
+    are the model's.
     """
 
     path: str
     key: str
     size: int | None = None
     version: str = ""
+    sha256: str = ""
+    is_packed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

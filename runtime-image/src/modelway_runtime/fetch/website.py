@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from modelway_runtime.fetch import client
+from modelway_runtime.fetch import archive, client
 from modelway_runtime.fetch.source import Entry, Listing, Reading, Source, Span, shown
 from modelway_runtime.formats import FORMATS
 from modelway_runtime.reasons import Failure, Reason
@@ -26,9 +26,8 @@ class _Site:
         names = [candidate.name for candidate in FORMATS.get(self._format, ())]
         path = unquote(_path(self._uri))
         if not path.endswith("/"):
-            name = PurePosixPath(path).name
-            is_known = not names or PurePosixPath(name).suffix in {PurePosixPath(known).suffix for known in names}
-            return Listing(entries=(Entry(path=name if is_known else names[0], key=self._uri),), is_folder=False)
+            entry = Entry(path=_kept_as(PurePosixPath(path).name, names), key=self._uri)
+            return Listing(entries=(entry,), is_folder=False)
         for name in names:
             key = self._uri + name
             answer = client.get(key)
@@ -43,6 +42,13 @@ class _Site:
     def read(self, entry: Entry, span: Span, version: str) -> Reading:
         """The file's bytes."""
         return client.read(entry.key, span, version)
+
+
+def _kept_as(name: str, names: list[str]) -> str:
+    """A download's name often says nothing; then the file has the format's first."""
+    suffixes = {PurePosixPath(known).suffix for known in names}
+    is_known = not names or archive.is_archive(name) or PurePosixPath(name).suffix in suffixes
+    return name if is_known else names[0]
 
 
 def _path(uri: str) -> str:
