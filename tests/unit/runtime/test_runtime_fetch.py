@@ -414,7 +414,7 @@ def test_secrets_in_a_uri_are_not_shown() -> None:
     [
         ("MODELWAY_MODEL_URI", "", "--uri is needed"),
         ("MODELWAY_MODEL_DIGEST", "sha256:12", "is not a digest"),
-        ("MODELWAY_TRUST", "Yes", "write Safe or Any"),
+        ("MODELWAY_TRUST", "Yes", "write Safe, Signed or Any"),
         ("MODELWAY_MAX_MODEL_BYTES", "many", "is not a size"),
     ],
 )

@@ -39,6 +39,14 @@ _NAME = matching(
     "^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$",
     "write letters, digits, dots, dashes and underscores: clients use the name in URLs",
 )
+_PUBLIC_KEY = matching(
+    "^[ \\t\\r\\n]*-----BEGIN PUBLIC KEY-----[-A-Za-z0-9+/= \\t\\r\\n]*$",
+    "write the public key in PEM; it begins with -----BEGIN PUBLIC KEY-----",
+)
+_CERTIFICATE = matching(
+    "^[ \\t\\r\\n]*-----BEGIN CERTIFICATE-----[-A-Za-z0-9+/= \\t\\r\\n]*$",
+    "write certificates in PEM; they begin with -----BEGIN CERTIFICATE-----",
+)
 _VERSION = matching(
     "^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$",
     'write letters, digits, dots, dashes, underscores and plus signs, such as "2026-11-20"',
@@ -69,6 +77,33 @@ class Credentials(Struct):
     mounted by Modelway."""
 
 
+class Signature(Struct):
+    """Who must have signed the model, in the format of OpenSSF Model Signing (`model_signing sign`)."""
+
+    public_key: Annotated[str, StringConstraints(max_length=1024), _PUBLIC_KEY] | None = None
+    """The signer's public key in PEM, on the curve P-256, P-384 or P-521."""
+    certificate_authority: Annotated[str, StringConstraints(max_length=16384), _CERTIFICATE] | None = None
+    """Certificates in PEM, of which one vouches for the signer's own."""
+    identity: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = None
+    """The name that the signer's certificate must have: a mail address, URI or host name, or else the common name.
+    Absent: whoever has a certificate of the authority."""
+    file: Annotated[str, StringConstraints(min_length=1, max_length=253)] = "model.sig"
+    """The signature, in the model's folder."""
+
+    rules = (
+        Rule(
+            cel="has(self.publicKey) != has(self.certificateAuthority)",
+            message="write publicKey or certificateAuthority, one of them",
+            holds=lambda signature: (signature.public_key is None) != (signature.certificate_authority is None),
+        ),
+        Rule(
+            cel="!has(self.identity) || has(self.certificateAuthority)",
+            message="identity is the name in a certificate: write certificateAuthority beside it, or leave it out",
+            holds=lambda signature: signature.identity is None or signature.certificate_authority is not None,
+        ),
+    )
+
+
 class ModelSource(Struct):
     """The model: its place, format and identity. Every change here makes a new revision."""
 
@@ -87,9 +122,11 @@ class ModelSource(Struct):
     digest: Annotated[str, StringConstraints(max_length=71), _DIGEST] | None = None
     """Pin on the bytes: `sha256:` and 64 hexadecimal digits. Absent: the bytes that the revision's first pod
     fetched are the pin for all later pods."""
-    trust: Literal["Safe", "Any"] = "Safe"
+    trust: Literal["Safe", "Signed", "Any"] = "Safe"
     """`Safe` loads only formats that cannot run code; `Any` also pickles and models that bring Python
-    code."""
+    code; `Signed` the same, but only what the signer of `signature` has signed."""
+    signature: Signature | None = None
+    """Who must have signed the model. It is verified whatever `trust` says."""
     credentials: Credentials | None = None
     """How to identify to the storage. Absent: anonymously."""
     options: Annotated[
@@ -99,3 +136,11 @@ class ModelSource(Struct):
     ] = Field(default_factory=dict)
     """Options for the runtime, which gets them as JSON in MODELWAY_OPTIONS; the bundled runtime has none yet. Values
     are strings: quote numbers and booleans."""
+
+    rules = (
+        Rule(
+            cel="self.trust != 'Signed' || has(self.signature)",
+            message="trust: Signed needs signature: write the signer's publicKey or certificateAuthority there",
+            holds=lambda model: model.trust != "Signed" or model.signature is not None,
+        ),
+    )

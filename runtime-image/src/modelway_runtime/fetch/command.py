@@ -1,10 +1,13 @@
 """`modelway-runtime fetch`: from a URI to checked files and a manifest."""
 
+import importlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from modelway_runtime import digest, formats, logs, manifest, registry, settings
+from modelway_runtime.digest import File
 from modelway_runtime.fetch import download, unpacking
 from modelway_runtime.fetch.folder import unreadable
 from modelway_runtime.fetch.patience import Patience, check_size
@@ -36,6 +39,7 @@ def fetch(wanted: FetchSettings) -> tuple[Manifest, str]:
         logs.write("Found model", uri=shown(wanted.uri), name=listing.name)
     brought = _in_place(listing, wanted) if listing.place else _copied(source, listing, wanted, patience)
     _check_digest(brought.digest, wanted)
+    brought = _signed(brought, wanted)
     try:
         manifest.write(wanted.model_path, brought)
     except OSError as error:
@@ -91,9 +95,30 @@ def _in_place(listing: Listing, wanted: FetchSettings) -> Manifest:
     return brought
 
 
+def _signed(brought: Manifest, wanted: FetchSettings) -> Manifest:
+    """The manifest of the signed files alone, where a signer is named."""
+    if wanted.signature is None:
+        return brought
+    # It brings cryptography, which nobody else needs.
+    verifying = importlib.import_module("modelway_runtime.fetch.signature")
+    files: tuple[File, ...] = verifying.verified(brought.files, brought.root, wanted.signature)
+    if brought.root == wanted.model_path.absolute():
+        _keep(files, brought.root)
+    logs.write("Verified signature", file=wanted.signature.file, files=len(files))
+    _check_format(tuple(file.path for file in files), wanted)
+    return replace(brought, files=files, is_signed=True)
+
+
+def _keep(files: tuple[File, ...], folder: Path) -> None:
+    """Takes every other file away, also what an earlier try left: code might find it there."""
+    for name in set(digest.listing(folder)) - {file.path for file in files}:
+        (folder / name).unlink()
+
+
 def _check_format(names: tuple[str, ...], wanted: FetchSettings) -> None:
     model_format = wanted.model_format or formats.guess(names)
-    formats.check_trust(formats.find(names, model_format), wanted.trust)
+    # A signature is looked at when all is there; until then nothing is opened.
+    formats.check_trust(formats.find(names, model_format), "Any" if wanted.trust == "Signed" else wanted.trust)
 
 
 def _check_digest(found: str, wanted: FetchSettings) -> None:
