@@ -13,8 +13,11 @@ import pytest
 
 from modelway_runtime import manifest
 from modelway_runtime.__main__ import main
-from stores import registry
+from modelway_runtime.fetch import oci
+from modelway_runtime.fetch.source import WHOLE
+from stores import registry, tokens
 from stores.registry import Layer, Registry
+from stores.tokens import Tokens
 
 MODEL = Random(7).randbytes(40 << 20)
 Fetch = Callable[..., tuple[int, dict[str, Any]]]
@@ -188,3 +191,43 @@ def test_a_private_registry_is_told_who_asks(
 )
 def test_others_are_denied(fetch: Fetch, private: Registry, secret: Mapping[str, str]) -> None:
     assert fetch(f"oci://{private.host}/acme/fraud:1", secret)[1]["reason"] == "CredentialsDenied"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[tuple[Registry, Tokens]]:
+    """A registry that wants a token of a service, as the public ones do."""
+    with tokens.running(tmp_path) as (service, settings), registry.running(tmp_path / "registry", settings) as held:
+        writer = Registry(held.port, f"Bearer {service.token('repository:acme/fraud:pull,push', ['pull', 'push'])}")
+        writer.push("acme/fraud", "1", [Layer("model.onnx", MODEL)])
+        yield held, service
+
+
+def test_a_token_is_asked_for_once_and_used_for_all(
+    fetch: Fetch, guarded: tuple[Registry, Tokens], capfd: pytest.CaptureFixture[str]
+) -> None:
+    held, service = guarded
+    secret = {"OCI_USERNAME": registry.USER, "OCI_PASSWORD": registry.PASSWORD}
+    status, ended = fetch(f"oci://{held.host}/acme/fraud:1", secret)
+    assert (status, ended["bytes"]) == (0, len(MODEL))
+    assert service.asked == ["repository:acme/fraud:pull"]
+    assert "eyJ" not in capfd.readouterr().err
+
+
+def test_a_token_that_ended_is_asked_for_again(
+    guarded: tuple[Registry, Tokens], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, service = guarded
+    monkeypatch.setenv("OCI_USERNAME", registry.USER)
+    monkeypatch.setenv("OCI_PASSWORD", registry.PASSWORD)
+    artifact = oci.source(f"oci://{held.host}/acme/fraud:1", "onnx")
+    (layer,) = artifact.listing().entries
+    # A registry allows a minute of difference between clocks.
+    ended = service.token("repository:acme/fraud:pull", ["pull"], seconds=-120)
+    monkeypatch.setattr(artifact, "_authorization", f"Bearer {ended}")
+    assert b"".join(artifact.read(layer, WHOLE, "").pieces) == MODEL
+    assert len(service.asked) == 2
+
+
+def test_a_stranger_gets_a_token_that_opens_nothing(fetch: Fetch, guarded: tuple[Registry, Tokens]) -> None:
+    held, _ = guarded
+    assert fetch(f"oci://{held.host}/acme/fraud:1")[1]["reason"] == "CredentialsDenied"
