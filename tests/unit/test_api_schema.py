@@ -46,6 +46,7 @@ NODES = [
 SPEC = dict(walk("spec", root("ModelDeployment")["properties"]["spec"]))
 
 DEFAULTS = {
+    "spec.model.signature.file": "model.sig",
     "spec.model.trust": "Safe",
     "spec.runtime": {},
     "spec.runtime.ref.kind": "ClusterModelRuntime",

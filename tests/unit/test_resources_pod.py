@@ -363,3 +363,12 @@ LISTS: list[Any] = [
 def test_nonsense_deeper_in_a_template_is_rendered_for_the_api_server_to_refuse(containers: list[Manifest]) -> None:
     pod.template(build(over(containers=containers) | {}))
     pod.template(build({}, {"template": {"spec": {"containers": containers}}}))
+
+
+def test_only_fetch_is_told_whose_signature_to_look_for() -> None:
+    key = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
+    found = rendered({"model": {"trust": "Signed", "signature": {"publicKey": key}}})
+    told = {item["name"]: item["value"] for item in fetch(found)["env"] if "SIGNATURE" in item["name"]}
+    assert told == {"MODELWAY_SIGNATURE_FILE": "model.sig", "MODELWAY_SIGNATURE_PUBLIC_KEY": key}
+    assert not any("SIGNATURE" in item["name"] for item in server(found)["env"])
+    assert {"name": "MODELWAY_TRUST", "value": "Signed"} in server(found)["env"]

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 _SERVE = "Loads, warms and checks a model, then serves it until SIGTERM. Without PATH it serves what `fetch` brought."
-_FETCH = "Brings a model from s3://, http(s)://, pvc:// or a local path and checks its digest."
+_FETCH = "Brings a model from s3, gs, az, hf, oci, http(s) or pvc:// or a local path, and checks its digest."
 _COMPARE = "Takes requests that a gateway mirrors, asks two revisions and counts where their answers disagree."
 _DIGEST = "Prints the digest to pin as spec.model.digest."
 
@@ -74,10 +74,15 @@ def _add_fetch(fetch: argparse.ArgumentParser) -> None:
     _flag(fetch, "--uri", "MODELWAY_MODEL_URI", "where the model is, for example s3://models/iris/1")
     _flag(fetch, "--format", "MODELWAY_MODEL_FORMAT", "onnx, sklearn, … (default: by the file names)")
     _flag(fetch, "--digest", "MODELWAY_MODEL_DIGEST", "refuse other bytes than these (sha256:…)")
-    _flag(fetch, "--trust", "MODELWAY_TRUST", "Safe (default), or Any to accept pickles")
+    _flag(fetch, "--trust", "MODELWAY_TRUST", "Safe (default), Signed, or Any to accept pickles")
+    _flag(fetch, "--signature-file", "MODELWAY_SIGNATURE_FILE", "the signature in the folder (default model.sig)")
+    _flag(fetch, "--signature-key", "MODELWAY_SIGNATURE_PUBLIC_KEY", "public key of the signer, in PEM")
+    _flag(fetch, "--signature-authority", "MODELWAY_SIGNATURE_CERTIFICATE_AUTHORITY", "or its authority, in PEM")
+    _flag(fetch, "--signature-identity", "MODELWAY_SIGNATURE_IDENTITY", "the name in the signer's certificate")
     _flag(fetch, "--to", "MODELWAY_MODEL_PATH", "folder to write to (default /models)")
     _flag(fetch, "--max-model-bytes", "MODELWAY_MAX_MODEL_BYTES", "largest model (default 16Gi)")
     _flag(fetch, "--retry", "MODELWAY_FETCH_RETRY", "how long to try without progress (default 45s)")
+    _flag(fetch, "--connections", "MODELWAY_FETCH_CONNECTIONS", "parts of a file that come together (default 8)")
 
 
 def _add_compare(compare: argparse.ArgumentParser) -> None:

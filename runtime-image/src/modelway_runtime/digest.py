@@ -65,3 +65,8 @@ def listing(root: Path) -> tuple[str, ...]:
             raise Failure(Reason.FORMAT_MISMATCH, f"{name!r} is not a name in UTF-8 on one line")
         names.append(name)
     return tuple(sorted(names, key=str.encode))
+
+
+def of_text(text: str) -> str:
+    """The sha256 of a text in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

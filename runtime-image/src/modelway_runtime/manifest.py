@@ -13,11 +13,12 @@ NAME = f"{digest.OWN_FOLDER}/manifest.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A model on disk: the folder of its files, its digest and the files."""
+    """A model on disk: the folder of its files, its digest, the files, and whether the right signer signed them."""
 
     root: Path
     digest: str
     files: tuple[File, ...]
+    is_signed: bool = False
 
     @property
     def size(self) -> int:
@@ -38,6 +39,7 @@ def write(folder: Path, manifest: Manifest) -> None:
         "root": str(manifest.root),
         "digest": manifest.digest,
         "files": [asdict(file) for file in manifest.files],
+        "signed": manifest.is_signed,
     }
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(body), encoding="utf-8")
@@ -50,7 +52,8 @@ def read(folder: Path) -> Manifest:
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         files = tuple(File(path=file["path"], sha256=file["sha256"], size=file["size"]) for file in body["files"])
-        return Manifest(root=Path(body["root"]), digest=body["digest"], files=files)
+        is_signed = body.get("signed") is True
+        return Manifest(root=Path(body["root"]), digest=body["digest"], files=files, is_signed=is_signed)
     except FileNotFoundError:
         message = f"{path} does not exist: run `modelway-runtime fetch` first, or `modelway-runtime serve PATH`"
         raise Failure(Reason.MODEL_LOAD_FAILED, message) from None

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     FORMAT_MISMATCH = "FormatMismatch"
     GOLDEN_REQUEST_FAILED = "GoldenRequestFailed"
     MODEL_LOAD_FAILED = "ModelLoadFailed"
+    SIGNATURE_INVALID = "SignatureInvalid"
     UNSUPPORTED_FORMAT = "UnsupportedFormat"
     UNTRUSTED_FORMAT = "UntrustedFormat"
     WARMUP_FAILED = "WarmupFailed"

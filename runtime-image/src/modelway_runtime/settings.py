@@ -15,6 +15,16 @@ Environ = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureSettings:
+    """Who must have signed a model: the owner of a key, or somebody with a certificate of an authority, in PEM."""
+
+    file: str
+    public_key: str
+    certificate_authority: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchSettings:
     """What the `fetch` step needs to know."""
 
@@ -26,6 +36,8 @@ class FetchSettings:
     lock_path: Path
     max_bytes: int
     retry_seconds: float
+    connections: int
+    signature: SignatureSettings | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +87,26 @@ def fetch(environ: Environ) -> FetchSettings:
         lock_path=Path(environ.get("MODELWAY_LOCK_PATH") or "/etc/modelway/lock/digest"),
         max_bytes=parsed(environ, "MODELWAY_MAX_MODEL_BYTES", "16Gi", units.size),
         retry_seconds=parsed(environ, "MODELWAY_FETCH_RETRY", "45s", units.seconds),
+        connections=parsed(environ, "MODELWAY_FETCH_CONNECTIONS", "8", positive),
+        signature=_signature(environ),
+    )
+
+
+def _signature(environ: Environ) -> SignatureSettings | None:
+    key = environ.get("MODELWAY_SIGNATURE_PUBLIC_KEY", "").strip()
+    authority = environ.get("MODELWAY_SIGNATURE_CERTIFICATE_AUTHORITY", "").strip()
+    if key and authority:
+        raise UsageError("Give MODELWAY_SIGNATURE_PUBLIC_KEY or MODELWAY_SIGNATURE_CERTIFICATE_AUTHORITY, not both")
+    if not key and not authority:
+        if environ.get("MODELWAY_TRUST") == "Signed":
+            message = "is needed where MODELWAY_TRUST is Signed, or MODELWAY_SIGNATURE_CERTIFICATE_AUTHORITY"
+            raise UsageError(f"MODELWAY_SIGNATURE_PUBLIC_KEY {message}")
+        return None
+    return SignatureSettings(
+        file=environ.get("MODELWAY_SIGNATURE_FILE") or "model.sig",
+        public_key=key,
+        certificate_authority=authority,
+        identity=environ.get("MODELWAY_SIGNATURE_IDENTITY", "").strip(),
     )
 
 
@@ -131,8 +163,8 @@ def parsed(environ: Environ, name: str, default: str, parse: Callable[[str], T])
 
 
 def _trust(text: str) -> str:
-    if text not in ("Safe", "Any"):
-        raise ValueError(f"{text!r} is not a trust; write Safe or Any")
+    if text not in ("Safe", "Signed", "Any"):
+        raise ValueError(f"{text!r} is not a trust; write Safe, Signed or Any")
     return text
 
 

@@ -37,7 +37,7 @@ def size(text: str) -> int:
     return int(Decimal(match[1]) * _FACTORS[match[2]])
 
 
-def text(count: int) -> str:
+def text(count: float) -> str:
     """A size for people: `1.5 MiB`."""
     amount = float(count)
     for unit in ("B", "KiB", "MiB"):

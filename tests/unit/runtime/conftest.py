@@ -1,9 +1,11 @@
 """Models made once, a server in a process of its own, and a store on the loopback."""
 
 import functools
+import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -314,12 +316,19 @@ def _read_log(runtime: Runtime) -> None:
 
 @dataclass(slots=True)
 class Store:
-    """A web server that also speaks as much of S3 as a fetch needs. A path's fault is a status, or a word."""
+    """A web server that also speaks as much of S3 as a fetch needs. A path's fault is a status, or words:
+
+    `cut`: promises ten bytes more than come; `cut at 7`: closes the connection before byte 7 of the file;
+    `no ranges`: answers with the whole file; `no version`: without ETag and time; `slow`: a byte at a time;
+    `moved`: the answer after this one is of another file; `to URL`: a redirect.
+    """
 
     port: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, list[int | str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    spans: list[str] = field(default_factory=list)
+    heads: list[Mapping[str, str]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -354,21 +363,57 @@ class StoreHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
         self.held.asked.append(f"{self.command} {self.path}")
+        self.held.heads.append(dict(self.headers.items()))
         if "list-type=2" in query:
             self._list(path, query)
             return
         faults = self.held.faults.get(path)
-        fault = (faults.pop(0) if len(faults) > 1 else faults[0]) if faults else None
+        fault = (faults.pop(0) if len(faults) > 1 else faults[0]) if faults else 200
         content = self.held.files.get(path)
         if isinstance(fault, int) and fault != 200:
             self._answer(fault, b"<Error><Code>Fault</Code></Error>")
+        elif str(fault).startswith("to "):
+            self.send_response(302)
+            self.send_header("Location", str(fault).removeprefix("to "))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif content is None:
             self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
-        elif fault == "cut":
-            self._answer(200, content, length=len(content) + 10)
-            self.close_connection = True
         else:
-            self._answer(200, content)
+            self._send(content, str(fault))
+            if fault == "moved":
+                self.held.files[path] = content[::-1]
+
+    def _send(self, content: bytes, fault: str) -> None:
+        """The file or the range asked for, with the fault."""
+        tag = f'"{_tag(content)}"'
+        if self.headers.get("If-Match", tag) != tag:
+            self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            return
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        has_range = span and fault != "no ranges" and self.headers.get("If-Range", tag) == tag
+        start = int(span[1]) if span and has_range else 0
+        stop = min(int(span[2]) + 1, len(content)) if span and has_range and span[2] else len(content)
+        if start >= len(content) and has_range:
+            self._answer(416, b"")
+            return
+        self.held.spans.append(f"{start}-{stop}")
+        self.send_response(206 if has_range else 200)
+        self.send_header("Content-Length", str(stop - start + (10 if fault == "cut" else 0)))
+        if has_range:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
+        if fault != "no version":
+            self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+            self.send_header("ETag", tag)
+        self.end_headers()
+        if self.command != "GET":
+            return
+        if fault.startswith("cut at "):
+            stop = max(start, min(stop, int(fault.removeprefix("cut at "))))
+        self.close_connection = fault.startswith("cut")
+        step = 1 if fault == "slow" else max(1, stop - start)
+        for offset in range(start, stop, step):
+            self.wfile.write(content[offset : min(stop, offset + step)])
 
     def _list(self, path: str, query: str) -> None:
         fault = self.held.faults.get(path)
@@ -379,17 +424,19 @@ class StoreHandler(BaseHTTPRequestHandler):
         wanted = query.partition("prefix=")[2].partition("&")[0].replace("%2F", "/")
         keys = [
             f"<Contents><Key>{key.removeprefix(path + '/')}</Key><Size>{len(content)}</Size>"
-            "<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>x</ETag></Contents>"
+            f"<LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>{_tag(content)}</ETag></Contents>"
             for key, content in self.held.files.items()
             if key.removeprefix(path + "/").startswith(wanted)
         ]
         self._answer(200, f"<ListBucketResult>{''.join(keys)}</ListBucketResult>".encode())
 
-    def _answer(self, status: int, content: bytes, length: int | None = None) -> None:
+    def _answer(self, status: int, content: bytes) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(content) if length is None else length))
-        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
-        self.send_header("ETag", '"x"')
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(content)
+
+
+def _tag(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

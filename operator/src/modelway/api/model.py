@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from modelway.api.rules import Rule, Struct
 from modelway.api.scalars import SUBDOMAIN, ObjectName, matching, short_keys
 
-SCHEMES: Final = ("s3", "http", "https", "pvc")
+SCHEMES: Final = ("s3", "gs", "az", "hf", "oci", "http", "https", "pvc")
 """Where the fetch step can read from."""
 
 MAX_OPTION_LENGTH: Final = 63
@@ -38,6 +38,14 @@ _FORMAT = matching(
 _NAME = matching(
     "^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$",
     "write letters, digits, dots, dashes and underscores: clients use the name in URLs",
+)
+_PUBLIC_KEY = matching(
+    "^[ \\t\\r\\n]*-----BEGIN PUBLIC KEY-----[-A-Za-z0-9+/= \\t\\r\\n]*$",
+    "write the public key in PEM; it begins with -----BEGIN PUBLIC KEY-----",
+)
+_CERTIFICATE = matching(
+    "^[ \\t\\r\\n]*-----BEGIN CERTIFICATE-----[-A-Za-z0-9+/= \\t\\r\\n]*$",
+    "write certificates in PEM; they begin with -----BEGIN CERTIFICATE-----",
 )
 _VERSION = matching(
     "^[A-Za-z0-9]([-A-Za-z0-9._+]*[A-Za-z0-9])?$",
@@ -69,6 +77,33 @@ class Credentials(Struct):
     mounted by Modelway."""
 
 
+class Signature(Struct):
+    """Who must have signed the model, in the format of OpenSSF Model Signing (`model_signing sign`)."""
+
+    public_key: Annotated[str, StringConstraints(max_length=1024), _PUBLIC_KEY] | None = None
+    """The signer's public key in PEM, on the curve P-256, P-384 or P-521."""
+    certificate_authority: Annotated[str, StringConstraints(max_length=16384), _CERTIFICATE] | None = None
+    """Certificates in PEM, of which one vouches for the signer's own."""
+    identity: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = None
+    """The name that the signer's certificate must have: a mail address, URI or host name, or else the common name.
+    Absent: whoever has a certificate of the authority."""
+    file: Annotated[str, StringConstraints(min_length=1, max_length=253)] = "model.sig"
+    """The signature, in the model's folder."""
+
+    rules = (
+        Rule(
+            cel="has(self.publicKey) != has(self.certificateAuthority)",
+            message="write publicKey or certificateAuthority, one of them",
+            holds=lambda signature: (signature.public_key is None) != (signature.certificate_authority is None),
+        ),
+        Rule(
+            cel="!has(self.identity) || has(self.certificateAuthority)",
+            message="identity is the name in a certificate: write certificateAuthority beside it, or leave it out",
+            holds=lambda signature: signature.identity is None or signature.certificate_authority is not None,
+        ),
+    )
+
+
 class ModelSource(Struct):
     """The model: its place, format and identity. Every change here makes a new revision."""
 
@@ -76,8 +111,8 @@ class ModelSource(Struct):
     """The name that clients use in `/v2/models/NAME`. Absent: the name of the ModelDeployment. It cannot be
     changed once a revision serves."""
     uri: Annotated[str, StringConstraints(min_length=1, max_length=1024), _URI, _CLAIM]
-    """Where the model lies, such as `s3://bucket/folder`, `https://host/model.onnx` or
-    `pvc://claim/folder`."""
+    """Where the model lies, such as `s3://bucket/folder`, `gs://bucket/folder`, `az://container/folder`,
+    `hf://org/name@revision`, `oci://registry/repository:tag`, `https://host/model.onnx` or `pvc://claim/folder`."""
     format: Annotated[str, StringConstraints(min_length=1, max_length=63), _FORMAT]
     """The format, such as `onnx` or `sklearn`. It selects the runtime that lists it: the highest priority
     wins, and the namespace's own runtimes win over those of the cluster."""
@@ -87,9 +122,11 @@ class ModelSource(Struct):
     digest: Annotated[str, StringConstraints(max_length=71), _DIGEST] | None = None
     """Pin on the bytes: `sha256:` and 64 hexadecimal digits. Absent: the bytes that the revision's first pod
     fetched are the pin for all later pods."""
-    trust: Literal["Safe", "Any"] = "Safe"
+    trust: Literal["Safe", "Signed", "Any"] = "Safe"
     """`Safe` loads only formats that cannot run code; `Any` also pickles and models that bring Python
-    code."""
+    code; `Signed` the same, but only what the signer of `signature` has signed."""
+    signature: Signature | None = None
+    """Who must have signed the model. It is verified whatever `trust` says."""
     credentials: Credentials | None = None
     """How to identify to the storage. Absent: anonymously."""
     options: Annotated[
@@ -100,3 +137,11 @@ class ModelSource(Struct):
     """Options for the runtime, which gets them as JSON in MODELWAY_OPTIONS. The bundled runtime has one: with
     `versions: Ignore` it loads a model that other versions of its libraries saved. Values are strings: quote
     numbers and booleans."""
+
+    rules = (
+        Rule(
+            cel="self.trust != 'Signed' || has(self.signature)",
+            message="trust: Signed needs signature: write the signer's publicKey or certificateAuthority there",
+            holds=lambda model: model.trust != "Signed" or model.signature is not None,
+        ),
+    )

@@ -163,7 +163,7 @@ def _fixed(build: Build, wished: Manifest) -> Manifest:
         "name": FETCH_CONTAINER,
         "image": _model(wished).get("image", "") if is_ours else build.runtime_image,
         "args": ["fetch"],
-        "env": environment,
+        "env": [*environment, *_signature(build)],
         "volumeMounts": [*mounts, _mount("lock", LOCK_FOLDER, read_only=True), *claim],
         "securityContext": SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -179,6 +179,20 @@ def _fixed(build: Build, wished: Manifest) -> Manifest:
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": _grace(build),
     }
+
+
+def _signature(build: Build) -> list[Manifest]:
+    """Whose signature `fetch` verifies; the server only hears that it held."""
+    signature = build.spec.model.signature
+    if signature is None:
+        return []
+    values = {
+        "MODELWAY_SIGNATURE_FILE": signature.file,
+        "MODELWAY_SIGNATURE_PUBLIC_KEY": signature.public_key,
+        "MODELWAY_SIGNATURE_CERTIFICATE_AUTHORITY": signature.certificate_authority,
+        "MODELWAY_SIGNATURE_IDENTITY": signature.identity,
+    }
+    return [{"name": name, "value": value} for name, value in values.items() if value]
 
 
 def _grace(build: Build) -> int:

@@ -1,12 +1,16 @@
 """`modelway-runtime fetch`: from a URI to checked files and a manifest."""
 
+import importlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from modelway_runtime import digest, formats, logs, manifest, registry, settings
-from modelway_runtime.fetch import download
+from modelway_runtime.digest import File
+from modelway_runtime.fetch import download, unpacking
 from modelway_runtime.fetch.folder import unreadable
+from modelway_runtime.fetch.patience import Patience, check_size
 from modelway_runtime.fetch.source import Listing, Source, shown
 from modelway_runtime.manifest import Manifest
 from modelway_runtime.reasons import Failure, Reason
@@ -19,25 +23,28 @@ def run(environ: Environ) -> Outcome:
     wanted = settings.fetch(environ)
     started = time.monotonic()
     logs.write("Fetching model", uri=shown(wanted.uri), format=wanted.model_format)
-    brought = fetch(wanted)
+    brought, name = fetch(wanted)
     took = round(time.monotonic() - started, 3)
     logs.write("Fetched model", digest=brought.digest, bytes=brought.size, files=len(brought.files), seconds=took)
-    message = f"Fetched {len(brought.files)} file(s) from {shown(wanted.uri)}"
+    message = f"Fetched {len(brought.files)} file(s) from {shown(wanted.uri)}" + (f", {name}" if name else "")
     return Outcome(reason=Reason.COMPLETED, message=message, digest=brought.digest, size=brought.size)
 
 
-def fetch(wanted: FetchSettings) -> Manifest:
-    """The model on the volume, checked against pin and lock; the manifest is written last."""
+def fetch(wanted: FetchSettings) -> tuple[Manifest, str]:
+    """The model on the volume, checked against pin and lock, and what its name stands for; the manifest comes last."""
     source = _source(wanted)
-    patience = download.Patience(wanted.retry_seconds)
+    patience = Patience(wanted.retry_seconds)
     listing = patience.tried(source.listing)
+    if listing.name:
+        logs.write("Found model", uri=shown(wanted.uri), name=listing.name)
     brought = _in_place(listing, wanted) if listing.place else _copied(source, listing, wanted, patience)
     _check_digest(brought.digest, wanted)
+    brought = _signed(brought, wanted)
     try:
         manifest.write(wanted.model_path, brought)
     except OSError as error:
         raise download.local_failure(wanted.model_path, error) from error
-    return brought
+    return brought, listing.name
 
 
 def _source(wanted: FetchSettings) -> Source:
@@ -51,9 +58,11 @@ def _source(wanted: FetchSettings) -> Source:
     return source
 
 
-def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: download.Patience) -> Manifest:
-    entries = download.check(listing.entries, max_bytes=wanted.max_bytes)
-    _check_format(tuple(entry.path for entry in entries), wanted)
+def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: Patience) -> Manifest:
+    entries = unpacking.marked(download.check(listing.entries, max_bytes=wanted.max_bytes), wanted.model_format)
+    is_packed = any(entry.is_packed for entry in entries)
+    if not is_packed:
+        _check_format(tuple(entry.path for entry in entries), wanted)
     folder = wanted.model_path.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,8 +71,15 @@ def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: d
     except OSError as error:
         raise download.local_failure(folder, error) from error
     download.check_space(folder, entries)
-    files = download.copy(source, entries, folder, patience, max_bytes=wanted.max_bytes)
+    copying = download.Download(source, folder, patience, max_bytes=wanted.max_bytes, connections=wanted.connections)
+    files = copying.copy(entries, wanted.uri)
+    # Of what lies at the URI: an archive has the digest of its bytes, however it is unpacked.
     found = digest.of_files(files) if listing.is_folder else f"sha256:{files[0].sha256}"
+    found = listing.digest or found
+    _check_digest(found, wanted)
+    if is_packed:
+        files = unpacking.unpacked(entries, files, folder, max_bytes=wanted.max_bytes)
+        _check_format(tuple(file.path for file in files), wanted)
     return Manifest(root=folder, digest=found, files=files)
 
 
@@ -75,13 +91,34 @@ def _in_place(listing: Listing, wanted: FetchSettings) -> Manifest:
         brought = manifest.of_path(place)
     except OSError as error:
         raise unreadable(Path(error.filename or place), error) from error
-    download.check_size(brought.size, wanted.max_bytes)
+    check_size(brought.size, wanted.max_bytes)
     return brought
+
+
+def _signed(brought: Manifest, wanted: FetchSettings) -> Manifest:
+    """The manifest of the signed files alone, where a signer is named."""
+    if wanted.signature is None:
+        return brought
+    # It brings cryptography, which nobody else needs.
+    verifying = importlib.import_module("modelway_runtime.fetch.signature")
+    files: tuple[File, ...] = verifying.verified(brought.files, brought.root, wanted.signature)
+    if brought.root == wanted.model_path.absolute():
+        _keep(files, brought.root)
+    logs.write("Verified signature", file=wanted.signature.file, files=len(files))
+    _check_format(tuple(file.path for file in files), wanted)
+    return replace(brought, files=files, is_signed=True)
+
+
+def _keep(files: tuple[File, ...], folder: Path) -> None:
+    """Takes every other file away, also what an earlier try left: code might find it there."""
+    for name in set(digest.listing(folder)) - {file.path for file in files}:
+        (folder / name).unlink()
 
 
 def _check_format(names: tuple[str, ...], wanted: FetchSettings) -> None:
     model_format = wanted.model_format or formats.guess(names)
-    formats.check_trust(formats.find(names, model_format), wanted.trust)
+    # A signature is looked at when all is there; until then nothing is opened.
+    formats.check_trust(formats.find(names, model_format), "Any" if wanted.trust == "Signed" else wanted.trust)
 
 
 def _check_digest(found: str, wanted: FetchSettings) -> None:

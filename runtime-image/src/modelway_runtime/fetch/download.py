@@ -1,27 +1,21 @@
 """Copies the files of a source to the model volume, with hashes, limits, progress and retries."""
 
 import errno
-import functools
-import hashlib
+import os
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 from modelway_runtime import digest, logs, units
 from modelway_runtime.digest import File
-from modelway_runtime.fetch.source import Entry, Source, Transient
+from modelway_runtime.fetch import journal
+from modelway_runtime.fetch.patience import Patience, Progress, check_size
+from modelway_runtime.fetch.source import Entry, Source
+from modelway_runtime.fetch.transfer import Transfer
 from modelway_runtime.reasons import Failure, Reason
-
-T = TypeVar("T")
 
 MAX_FILES = 10_000
 # A store may hold names that no folder can hold, such as `a` beside `a/b`.
 _NAME_ERRORS = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 10.0
-_PROGRESS_SECONDS = 2.0
 
 
 def check(entries: tuple[Entry, ...], *, max_bytes: int) -> tuple[Entry, ...]:
@@ -65,93 +59,48 @@ def _size_left(path: Path) -> int:
         return 0
 
 
-def copy(
-    source: Source, entries: tuple[Entry, ...], folder: Path, patience: "Patience", *, max_bytes: int
-) -> tuple[File, ...]:
-    """All files, one after the other."""
-    files: list[File] = []
-    for entry in entries:
-        before = sum(file.size for file in files)
-        progress = functools.partial(Progress, entry, patience, before, max_bytes)
-        files.append(patience.tried(functools.partial(_copy_file, source, entry, folder, progress)))
-    return tuple(files)
+class Download:
+    """All files of a listing, one after the other, each over several connections."""
 
-
-class Patience:
-    """Tries again with growing pauses until nothing new came for a while.
-
-    Only bytes beyond the furthest so far count: a connection that always breaks at the same place ends it.
-    """
-
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-        self._last_progress = time.monotonic()
-        self._pause = _FIRST_PAUSE
-        self._furthest = 0
-
-    def renew(self, reached: int) -> None:
-        """So many bytes of the model are there."""
-        if reached <= self._furthest:
-            return
-        self._furthest = reached
-        self._last_progress = time.monotonic()
-        self._pause = _FIRST_PAUSE
-
-    def tried(self, action: Callable[[], T]) -> T:
-        """The result of the first try that works."""
-        while True:
-            try:
-                return action()
-            except Transient as error:
-                waited = time.monotonic() - self._last_progress
-                if waited + self._pause > self._limit:
-                    message = f"Gave up after {waited:.0f} s without progress: {error}"
-                    raise Failure(Reason.DOWNLOAD_TIMEOUT, message) from error
-                logs.write("Store did not answer, trying again", error=str(error), pause=self._pause)
-                time.sleep(self._pause)
-                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-
-
-class Progress:
-    """Counts the bytes of a file, holds the limit and logs now and then."""
-
-    def __init__(self, entry: Entry, patience: Patience, before: int, max_bytes: int) -> None:
-        self._entry = entry
+    def __init__(self, source: Source, folder: Path, patience: Patience, *, max_bytes: int, connections: int) -> None:
+        self._source = source
+        self._folder = folder
         self._patience = patience
-        self._before = before
         self._max_bytes = max_bytes
-        self._logged = time.monotonic()
-        self.size = 0
+        self._connections = connections
+        self._size = 0
 
-    def add(self, count: int) -> None:
-        """More bytes came."""
-        self.size += count
-        check_size(self._before + self.size, self._max_bytes)
-        self._patience.renew(self._before + self.size)
-        if time.monotonic() - self._logged > _PROGRESS_SECONDS:
-            self._logged = time.monotonic()
-            logs.write("Fetching", file=self._entry.path, bytes=self.size, of=self._entry.size)
+    def copy(self, entries: tuple[Entry, ...], uri: str) -> tuple[File, ...]:
+        """The files. What came before a failure is kept, so that the next start of the container goes on there."""
+        with journal.opened(self._folder, uri) as notes:
+            return tuple(self._copy_file(entry, notes) for entry in entries)
 
-
-def _copy_file(source: Source, entry: Entry, folder: Path, begin: Callable[[], Progress]) -> File:
-    progress = begin()
-    target = folder / entry.path
-    hashing = hashlib.sha256()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as stream:
-            for piece in source.read(entry):
-                progress.add(len(piece))
-                hashing.update(piece)
-                stream.write(piece)
-    except OSError as error:
-        if error.errno in _NAME_ERRORS:
-            raise Failure(Reason.FORMAT_MISMATCH, f"{entry.path[:200]} cannot be a file: {error.strerror}") from error
-        raise local_failure(target, error) from error
-    if entry.size is not None and progress.size != entry.size:
-        raise Transient(f"{entry.path} ended after {progress.size} of {entry.size} bytes")
-    logs.write("Fetched", file=entry.path, bytes=progress.size)
-    return File(path=entry.path, sha256=hashing.hexdigest(), size=progress.size)
+    def _copy_file(self, entry: Entry, notes: journal.Journal) -> File:
+        target = self._folder / entry.path
+        progress = Progress(entry, self._patience, self._size, self._max_bytes)
+        left = notes.left(entry)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(target, os.O_RDWR | os.O_CREAT | (0 if left else os.O_TRUNC), 0o666)
+            try:
+                transfer = Transfer(self._source, entry, descriptor, self._patience, progress)
+                if left:
+                    transfer.go_on(left)
+                with notes.kept(entry, transfer):
+                    found = transfer.run(self._connections)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            if error.errno in _NAME_ERRORS:
+                message = f"{entry.path[:200]} cannot be a file: {error.strerror}"
+                raise Failure(Reason.FORMAT_MISMATCH, message) from error
+            raise local_failure(target, error) from error
+        if entry.sha256 and found != entry.sha256:
+            message = f"{entry.path} has sha256 {found}, the store says {entry.sha256}"
+            raise Failure(Reason.DIGEST_MISMATCH, message)
+        self._size += progress.size
+        logs.write("Fetched", file=entry.path, bytes=progress.size)
+        return File(path=entry.path, sha256=found, size=progress.size)
 
 
 def local_failure(target: Path, error: OSError) -> Failure:
@@ -159,10 +108,3 @@ def local_failure(target: Path, error: OSError) -> Failure:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return Failure(Reason.DISK_FULL, f"No space left while writing {target}")
     return Failure(Reason.DISK_FULL, f"{target} cannot be written: {error.strerror}")
-
-
-def check_size(count: int, max_bytes: int) -> None:
-    """Refuses more bytes than the limit."""
-    if count > max_bytes:
-        message = f"The model has at least {units.text(count)}; the limit is {units.text(max_bytes)}"
-        raise Failure(Reason.ARTIFACT_TOO_LARGE, message)

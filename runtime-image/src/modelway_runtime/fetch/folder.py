@@ -1,12 +1,12 @@
 """Files that this machine already has as sources: a mounted claim (pvc) is used in place, a local path is copied."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from modelway_runtime import digest
-from modelway_runtime.fetch.source import Entry, Listing, Source
+from modelway_runtime.fetch.source import Entry, Listing, Reading, Source, Span
 from modelway_runtime.reasons import Failure, Reason
 
 MOUNTS = Path("/mnt")
@@ -42,8 +42,9 @@ class _InPlace:
         _check_readable(self._path)
         return Listing(place=self._path, is_folder=self._path.is_dir())
 
-    def read(self, entry: Entry) -> Iterator[bytes]:
+    def read(self, entry: Entry, span: Span, version: str) -> Reading:
         """Nothing is copied."""
+        del span, version
         raise AssertionError(f"{entry.path} is used in place")
 
 
@@ -63,8 +64,13 @@ class _Copied:
             raise Failure(Reason.ARTIFACT_NOT_FOUND, f"{self._path} is empty")
         return Listing(entries=tuple(self._entry(name, self._path / name) for name in names))
 
-    def read(self, entry: Entry) -> Iterator[bytes]:
-        """The file's bytes."""
+    def read(self, entry: Entry, span: Span, version: str) -> Reading:
+        """The file's bytes, all of them."""
+        del span, version
+        return Reading(pieces=self._pieces(entry), size=entry.size)
+
+    @staticmethod
+    def _pieces(entry: Entry) -> Generator[bytes, None, None]:
         try:
             with Path(entry.key).open("rb") as stream:
                 while piece := stream.read(_CHUNK):

@@ -4,6 +4,7 @@ import asyncio
 import faulthandler
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import uvloop
@@ -42,6 +43,9 @@ def run(environ: Environ) -> Outcome:
     if path and environ.get("MODELWAY_GOLDEN_PATH"):
         _existing(environ["MODELWAY_GOLDEN_PATH"])  # in a pod it may be absent; a person has mistyped it
     found = manifest.of_path(_existing(path)) if path else manifest.read(wanted.model_path)
+    if wanted.trust == "Signed":
+        # A signature that held vouches for code, too; without one only what runs no code is opened.
+        wanted = replace(wanted, trust="Any" if found.is_signed else "Safe")
     sockets = bind(wanted.host, wanted.port), bind(wanted.host, wanted.metrics_port)
     log = settings.termination_log(environ)
     termination.write(log, _CRASHED)

@@ -16,7 +16,7 @@ DIGEST_MISMATCH: Final = _(
 )
 SIGNATURE_INVALID: Final = _(
     "SignatureInvalid",
-    "The model's signature is missing or was made with another key.",
+    "The model's signature is missing, was made by somebody else than `spec.model.signature`, or over other files.",
     "Have the model signed again by its owner; do not lower the trust before you know why.",
 )
 UNTRUSTED_FORMAT: Final = _(
