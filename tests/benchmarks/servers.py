@@ -62,7 +62,7 @@ def modelway(model: Path) -> Iterator[Server]:
     """Ours, with all that it does by default: limits, metrics, batching."""
     (port,) = _free_ports(1)
     command = [str(Path(sys.executable).with_name("modelway-runtime")), "serve", str(model)]
-    flags = ["--name", NAME, "--port", str(port), "--metrics-port", "0", "--threads", "1"]
+    flags = ["--name", NAME, "--port", str(port), "--metrics-port", "0", "--grpc-port", "0", "--threads", "1"]
     with _running("modelway", [*command, *flags], port, cache()) as server:
         yield server
 

@@ -27,7 +27,7 @@ def _served(name: str, path: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "modelway_runtime", "serve", str(path), "--name", name, "--model-version", "1"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONWARNINGS": "error"}
     process = subprocess.Popen(
-        [*command, "--port", "0", "--metrics-port", "0"],
+        [*command, "--port", "0", "--metrics-port", "0", "--grpc-port", "0"],
         env={**environment, "MODELWAY_TERMINATION_LOG": str(path.with_suffix(".termination"))},
         stdout=subprocess.PIPE,
         text=True,

@@ -17,7 +17,7 @@ PROGRAM = (sys.executable, "-m", "modelway_runtime")
 @contextmanager
 def _served(*arguments: str) -> Iterator[list[str]]:
     """The first three lines that a person sees."""
-    command = [*PROGRAM, "serve", *arguments, "--port", "0", "--metrics-port", "0"]
+    command = [*PROGRAM, "serve", *arguments, "--port", "0", "--metrics-port", "0", "--grpc-port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     try:
@@ -31,7 +31,9 @@ def _served(*arguments: str) -> Iterator[list[str]]:
 @pytest.mark.parametrize("path", ["identity", "identity/model.onnx", "skops"])
 def test_the_example_that_is_printed_works(models: Path, path: str) -> None:
     with _served(str(models / path), "--name", "mine") as lines:
-        assert re.match(r"Serving mine at http://127\.0\.0\.1:\d+/v2/models/mine \(metrics on port \d+\)", lines[0])
+        assert re.match(
+            r"Serving mine at http://127\.0\.0\.1:\d+/v2/models/mine \(gRPC on port \d+, metrics on \d+\)", lines[0]
+        )
         command = shlex.split(lines[1].removeprefix("Try:"))
         answered = subprocess.run(command, check=True, capture_output=True, text=True)
         assert json.loads(answered.stdout)["model_name"] == "mine"
@@ -66,7 +68,17 @@ def test_wrong_usage_is_told_on_one_line(arguments: tuple[str, ...], status: int
 def test_a_port_that_is_taken_is_told_with_the_flag_to_change(models: Path) -> None:
     with _served(str(models / "identity")) as lines:
         port = lines[0].partition("127.0.0.1:")[2].partition("/")[0]
-        command = [*PROGRAM, "serve", str(models / "identity"), "--port", port, "--metrics-port", "0"]
+        command = [
+            *PROGRAM,
+            "serve",
+            str(models / "identity"),
+            "--port",
+            port,
+            "--metrics-port",
+            "0",
+            "--grpc-port",
+            "0",
+        ]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr

@@ -214,6 +214,8 @@ def test_the_largest_number_of_a_datatype_is_read_however_it_was_rounded(
         assert again.inputs["X"].tolist() == [largest, -largest]
     with pytest.raises(BadRequest, match=r"inputs\[0\]\.data\[0\]: Expected `float` < "):
         codec.decode(_body(_tensor(datatype=datatype, shape=[1], data=[beyond])))
+
+
 TABLE = TensorSpec(name="input", datatype="FP64", shape=(-1, 2), columns=("age", "income"), is_open=True)
 
 

@@ -1,8 +1,8 @@
 """Tensors from JSON without datatypes and shapes: rows, columns and tables of cells. Pure. An error names the field.
 
-Datatypes are the model's. A list is taken as it is nested; one value for each row also fits an input one column wide, and
-the other way round. A table whose columns are not inputs of the model is the only input of it: column by column where the
-model has names for them, else as one matrix in the order of its columns.
+Datatypes are the model's. A list is taken as it is nested; one value for each row also fits an input one column wide,
+and the other way round. A table whose columns are not inputs of the model is the only input of it: column by column
+where the model has names for them, else as one matrix in the order of its columns.
 """
 
 import re

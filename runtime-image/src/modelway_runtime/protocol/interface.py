@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from modelway_runtime.protocol.datatypes import DTYPES
-from modelway_runtime.protocol.tensors import DYNAMIC, Arrays, BadRequest, TensorSpec
+from modelway_runtime.protocol.tensors import COLUMN, DYNAMIC, Arrays, BadRequest, TensorSpec
 
 _ROWS = (DYNAMIC,)
 
