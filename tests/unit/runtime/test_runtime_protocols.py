@@ -1,6 +1,7 @@
 """What a server answers in each protocol over HTTP: binary tensors, compressed bodies, statistics, V1, invocations."""
 
 import gzip
+import http.client
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -62,10 +63,33 @@ def test_binary_requests_have_answers_in_json_unless_they_ask_otherwise(iris: An
     assert answer.json["outputs"] == [{"name": "label", "datatype": "INT64", "shape": [1], "data": [0]}]
 
 
+def test_a_body_may_come_in_many_pieces(iris: Any) -> None:
+    body, headers = _binary([FEATURES] * 100)
+    pieces = [body[start : start + 7] for start in range(0, len(body), 7)]
+    connection = http.client.HTTPConnection("127.0.0.1", iris.ports[0], timeout=60)
+    connection.request("POST", "/v2/models/iris/infer", iter(pieces), headers, encode_chunked=True)
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())["outputs"][0]["data"]) == (200, [0] * 100)
+    connection.close()
+
+
 def test_a_raw_request_is_answered_in_binary(iris: Any) -> None:
     raw = np.array(FEATURES, dtype="<f4").tobytes()
     answer = iris.infer(raw, headers={"Inference-Header-Content-Length": "0"})
     assert np.frombuffer(_outputs(answer)["label"], "<i8").tolist() == [0]
+
+
+def test_no_numbers_and_infinities_pass_in_binary(identity: Any) -> None:
+    names = ("FP64", "FP16", "INT64", "INT8", "UINT64", "BOOL")
+    rest = [{"name": name, "datatype": name, "shape": [1, 2], "data": [0, 0]} for name in names]
+    rest[-1]["data"] = [False, False]
+    rest.append({"name": "BYTES", "datatype": "BYTES", "shape": [1, 2], "data": ["", ""]})
+    content = np.array([np.nan, -np.inf], dtype="<f4").tobytes()
+    tensor = {"name": "FP32", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}
+    outputs = [{"name": "FP32_OUT", "parameters": {"binary_data": True}}]
+    head = json.dumps({"inputs": [*rest, tensor], "outputs": outputs}).encode()
+    answer = identity.infer(head + content, headers={"Inference-Header-Content-Length": str(len(head))})
+    assert _outputs(answer) == {"FP32_OUT": content}
 
 
 def test_each_datatype_passes_through_a_model_in_binary(identity: Any) -> None:

@@ -50,6 +50,9 @@ class _InferRequest(msgspec.Struct, gc=False):
     outputs: list[_OutputTensor] | None = None
 
 
+_NONE: frozenset[str] = frozenset()
+
+
 @dataclass(slots=True)
 class Request:
     """A request's tensors, its id, the outputs wanted (all of them when None), and which of them go out as bytes."""
@@ -57,7 +60,7 @@ class Request:
     inputs: Arrays
     id: str | None
     outputs: tuple[str, ...] | None
-    binary: frozenset[str] = frozenset()
+    binary: frozenset[str] = _NONE
 
 
 _DECODE = msgspec.json.Decoder(_InferRequest).decode
@@ -71,6 +74,7 @@ class Codec:
     ) -> None:
         self._head: dict[str, Any] = {"model_name": name, **({"model_version": version} if version else {})}
         self.interface = Interface(inputs, outputs)
+        self._all = frozenset(self.interface.outputs)
 
     def decode(self, body: bytes, json_length: int | None = None) -> Request:
         """A request's tensors under the model's names; raises BadRequest.
@@ -139,14 +143,16 @@ class Codec:
             raise BadRequest(f"a raw request is for a model of one input; this one has {', '.join(interface.inputs)}")
         (spec,) = interface.inputs.values()
         tensors = {spec.name: binary.raw(body, spec)}
-        return Request(tensors, None, None, frozenset(interface.outputs))
+        return Request(tensors, None, None, self._all)
 
     def _wanted(self, request: _InferRequest, tensors: Arrays) -> Request:
         is_binary = request.parameters is not None and _is_binary(request.parameters)
-        wanted = request.outputs or ()
+        wanted = request.outputs
+        if not wanted:
+            return Request(tensors, request.id, None, self._all if is_binary else _NONE)
         names = tuple(output.name for output in wanted)
         self.interface.check_outputs(names)
-        packed = set(names or self.interface.outputs) if is_binary else set()
+        packed = set(names) if is_binary else set()
         for index, output in enumerate(wanted):
             parameters = output.parameters
             if parameters is None:
@@ -154,7 +160,7 @@ class Codec:
             _refuse_unserved(parameters, f"outputs[{index}].parameters")
             if parameters.binary_data is not None:
                 (packed.add if parameters.binary_data else packed.discard)(output.name)
-        return Request(tensors, request.id, names or None, frozenset(packed))
+        return Request(tensors, request.id, names, frozenset(packed))
 
 
 def _read(text: bytes | memoryview) -> _InferRequest:
