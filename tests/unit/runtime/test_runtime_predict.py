@@ -159,8 +159,14 @@ def test_csv_with_and_without_names(interface: Interface, content_type: str, bod
         (MATRIX, "application/json", {"params": {}}, "exactly one of dataframe_split, dataframe_records, instances"),
         (MATRIX, "application/json", {"inputs": [[1, 2]], "instances": [[1, 2]]}, "exactly one of"),
         (MATRIX, "application/json", {"dataframe_split": {"columns": ["a"]}}, "dataframe_split: Object missing"),
-        (MATRIX, "", {"dataframe_split": {"columns": ["a", "b"], "data": [[1]]}}, "dataframe_split[0]: 1 values, but"),
-        (MATRIX, "", {"dataframe_split": {"data": []}}, "Expected at least one row and one column"),
+        (MATRIX, "", {"dataframe_split": {"columns": ["a", "b"], "data": [[1]]}}, "dataframe_split.data.shape: [1, 1]"),
+        (MATRIX, "", {"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}, "of the shape [2], but there are 1"),
+        (NAMED, "", {"dataframe_split": {"columns": ["age"], "data": [[1], [1, 2]]}}, "data[1]: 2 values, but"),
+        (NAMED, "", {"dataframe_split": {"data": [0] * 1_000_002}}, "more than 1000000 cells"),
+        (MATRIX, "", {"dataframe_records": [{"a": 1, "b": 2}] * 500_001}, "more than 1000000 cells"),
+        (MATRIX, "text/csv", b"1,2\n" * 500_001, "more than 1000000 cells"),
+        (NAMED, "", {"dataframe_split": {"data": []}}, "Expected at least one row and one column"),
+        (MATRIX, "", {"dataframe_split": {"data": []}}, "dataframe_split.data.shape: [0]"),
         (NAMED, "", {"dataframe_split": {"columns": ["age", "age", "size"], "data": [[1, 2, 3]]}}, "is given twice"),
         (NAMED, "text/csv", b"1,2\n", "csv: 2 columns without names, but the model has 3 inputs"),
         (MATRIX, "text/csv", b"", "the body has no line of CSV"),
@@ -254,3 +260,27 @@ def test_a_table_with_names_needs_all_of_them_and_no_other() -> None:
     for row, message in (({"age": 1}, "inputs: 'income' missing"), ({"age": 1, "wealth": 2}, "'wealth' is unknown")):
         with pytest.raises(BadRequest, match=message):
             predict.decode(json.dumps({"instances": [row]}).encode(), {})
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("", {"dataframe_split": {"columns": ["income", "age"], "data": [["high", 30], ["low", 40]]}}),
+        ("", {"dataframe_records": [{"income": "high", "age": 30}, {"age": 40, "income": "low"}]}),
+        ("", {"inputs": {"income": ["high", "low"], "age": [30, 40]}}),
+        ("text/csv", b"income,age\nhigh,30\nlow,40\n"),
+    ],
+    ids=["split", "records", "columns", "csv"],
+)
+def test_a_table_with_names_is_read_column_by_column(content_type: str, body: Any) -> None:
+    found = _invoke(Interface((TABLE,), ()), body, content_type)
+    assert _lists(found) == {"income": [["high"], ["low"]], "age": [[30], [40]]}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("", {"dataframe_split": {"data": [[30, 1]]}}), ("", {"inputs": [[30, 1]]}), ("text/csv", b"30,1\n")],
+    ids=["split", "rows", "csv"],
+)
+def test_a_table_without_names_is_read_as_a_whole(content_type: str, body: Any) -> None:
+    assert _lists(_invoke(Interface((TABLE,), ()), body, content_type)) == {"input": [[30, 1]]}

@@ -6,7 +6,7 @@ where the model has names for them, else as one matrix in the order of its colum
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -17,12 +17,16 @@ from modelway_runtime.protocol.tensors import DYNAMIC, Array, Arrays, BadRequest
 
 Cells = list[msgspec.Raw]
 
+MOST_CELLS = 1_000_000
+"""Each is an object for a moment, of a hundred bytes and more."""
+
 _OPENING = re.compile(rb"[\s\[]*")
 _MOST_NESTED = 32
 _B64 = re.compile(rb"\s*\{\s*\"b64\"\s*:")
 _RECORDS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _NAMED = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CELLS = msgspec.json.Decoder(Cells)
+_LINES = msgspec.json.Decoder(list[Cells])
 
 
 def rows(raw: bytes, interface: Interface, field: str, *, has_gaps: bool = False) -> Arrays:
@@ -32,6 +36,7 @@ def rows(raw: bytes, interface: Interface, field: str, *, has_gaps: bool = False
         raise BadRequest(f"{field}: Expected a list of at least one row")
     if first[:1] != b"{" or (_B64.match(first) and "b64" not in interface.inputs):
         return _complete({spec.name: tensor(raw, spec, field) for spec in [_only(interface, field)]}, interface)
+    check_cells(raw, field)
     records = _read(_RECORDS, raw, field)
     names = list(records[0])
     for index, record in enumerate(records):
@@ -46,7 +51,8 @@ def columns(raw: bytes, interface: Interface, field: str) -> Arrays:
     if raw[:1] != b"{" or (_B64.match(raw) and "b64" not in interface.inputs):
         return _complete({spec.name: tensor(raw, spec, field) for spec in [_only(interface, field)]}, interface)
     named = _read(_NAMED, raw, field)
-    if _is_matrix(named, interface):
+    if _is_the_only_input(named, interface):
+        check_cells(raw, field)
         cells = [_read(_CELLS, bytes(column), f"{field}.{name}") for name, column in named.items()]
         if len({len(column) for column in cells}) > 1:
             raise BadRequest(f"{field}: columns of unequal length")
@@ -69,36 +75,39 @@ def table(
             raise BadRequest(f"{field}[{index}]: {len(line)} values, but there are {width} columns")
     if not lines or not width:
         raise BadRequest(f"{field}: Expected at least one row and one column")
-    if names and interface.columns and not set(names) & interface.inputs.keys():
-        return _by_column(names, lines, interface, field, has_gaps=has_gaps)
-    if _is_matrix(names, interface):
+    if is_matrix(names, interface):
         spec = _only(interface, field)
         joined = _listed(_listed(line) for line in lines)
         return {spec.name: tensor(joined, spec, field, has_gaps=has_gaps)}
+    specs = interface.columns if interface.columns and _is_the_only_input(names, interface) else interface.inputs
     found: Arrays = {}
     for index, name in enumerate(names or _positional(interface, width, field)):
-        if name not in interface.inputs:
-            raise interface.unknown_input(name, field)
+        if name not in specs:
+            raise interface.unknown_input(name, field, specs)
         if name in found:
             raise BadRequest(f"{field}: column {name!r} is given twice")
         column = _listed(line[index] for line in lines)
-        found[name] = tensor(column, interface.inputs[name], f"{field}: column {name!r}", has_gaps=has_gaps)
-    return _complete(found, interface)
-
-
-def _by_column(
-    names: Sequence[str], lines: Sequence[Cells], interface: Interface, field: str, *, has_gaps: bool
-) -> Arrays:
-    """The only input column by column, each with a datatype of its own."""
-    found: Arrays = {}
-    for index, name in enumerate(names):
-        spec = interface.found(name, interface.columns, field)
-        if name in found:
-            raise BadRequest(f"{field}: column {name!r} is given twice")
-        column = _listed(line[index] for line in lines)
-        found[name] = tensor(column, spec, f"{field}: column {name!r}", has_gaps=has_gaps)
-    interface.check_all_given(found, interface.columns)
+        found[name] = tensor(column, specs[name], f"{field}: column {name!r}", has_gaps=has_gaps)
+    interface.check_all_given(found, specs)
     return found
+
+
+def lines_of(raw: bytes, names: Sequence[str], interface: Interface, field: str) -> Arrays:
+    """A table as a JSON list of rows; what is the only input as a whole is read as such, without a cell on its own."""
+    if not is_matrix(names, interface):
+        check_cells(raw, field)
+        return table(names, _read(_LINES, raw, field), interface, field)
+    spec = _only(interface, field)
+    array = tensor(raw, spec, field, has_gaps=True)
+    if names and array.shape[1:] != (len(names),):
+        raise BadRequest(f"{field}: rows of the shape {list(array.shape[1:])}, but there are {len(names)} columns")
+    return {spec.name: array}
+
+
+def check_cells(raw: bytes, field: str) -> None:
+    """Raises BadRequest where a table has so many cells that they would take many times the room of their body."""
+    if raw.count(b",") + raw.count(b"\n") > MOST_CELLS:
+        raise BadRequest(f"{field}: more than {MOST_CELLS} cells; send rows of the only input, or tensors")
 
 
 def tensor(raw: bytes, spec: TensorSpec, field: str, *, has_gaps: bool = False) -> Array:
@@ -137,8 +146,13 @@ def _fitted(array: Array, datatype: str, spec: TensorSpec, field: str) -> Array:
     return array
 
 
-def _is_matrix(names: Iterable[str], interface: Interface) -> bool:
-    """Whether columns make up the only input together, being none of them the input itself."""
+def is_matrix(names: Collection[str], interface: Interface) -> bool:
+    """Whether columns make up the only input together, and it has no names for them."""
+    return _is_the_only_input(names, interface) and not (names and interface.columns)
+
+
+def _is_the_only_input(names: Collection[str], interface: Interface) -> bool:
+    """Whether columns are those of the only input, being none of them the input itself."""
     return len(interface.inputs) == 1 and not set(names) & interface.inputs.keys()
 
 

@@ -32,12 +32,12 @@ class Interface:
         """What a request's tensor is for, among what it asks for; raises BadRequest."""
         spec = specs.get(name) or (self.any_name if specs is self.inputs else None)
         if spec is None:
-            raise BadRequest(f"{field}.name: {_unknown(name, tuple(specs))}")
+            raise self.unknown_input(name, field, specs)
         return spec
 
-    def unknown_input(self, name: str, field: str) -> BadRequest:
-        """Why there is no such input."""
-        return BadRequest(f"{field}.name: {_unknown(name, tuple(self.inputs))}")
+    def unknown_input(self, name: str, field: str, specs: Mapping[str, TensorSpec]) -> BadRequest:
+        """Why there is no such input, or column."""
+        return BadRequest(f"{field}.name: {_unknown(name, tuple(specs))}")
 
     def check_all_given(self, tensors: Arrays, specs: Mapping[str, TensorSpec] | None = None) -> None:
         """Raises BadRequest where one of the inputs, or of `specs`, is missing."""

@@ -15,7 +15,6 @@ import msgspec
 import orjson
 
 from modelway_runtime.protocol import columns, elements, tabular
-from modelway_runtime.protocol.columns import Cells
 from modelway_runtime.protocol.interface import Interface
 from modelway_runtime.protocol.payloads import JSON, Payload
 from modelway_runtime.protocol.tensors import Arrays, BadRequest
@@ -26,7 +25,7 @@ _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
 class _Split(msgspec.Struct):
-    data: list[Cells]
+    data: msgspec.Raw
     columns: list[str | int | float] = []
 
 
@@ -75,13 +74,15 @@ class Invocations:
             raise BadRequest(f"the body needs exactly one of {', '.join(_FORMS)}")
         if request.dataframe_split is not None:
             split = request.dataframe_split
-            return columns.table([str(name) for name in split.columns], split.data, self._interface, given[0])
+            names = [str(name) for name in split.columns]
+            return columns.lines_of(bytes(split.data), names, self._interface, f"{given[0]}.data")
         raw = bytes(getattr(request, given[0]))
         if given[0] == "inputs":
             return columns.columns(raw, self._interface, given[0])
         return columns.rows(raw, self._interface, given[0], has_gaps=given[0] == "dataframe_records")
 
     def _from_csv(self, body: bytes, content_type: bytes) -> Arrays:
+        columns.check_cells(body, "csv")
         try:
             lines = [line for line in csv.reader(body.decode("utf-8-sig").splitlines(), strict=True) if line]
         except (csv.Error, UnicodeDecodeError) as error:
@@ -111,7 +112,7 @@ def _has_header(lines: Sequence[Sequence[str]], content_type: bytes, interface: 
     if b"header=" in content_type:
         return b"header=present" in content_type
     first = [name.strip() for name in lines[0]]
-    if interface.inputs.keys() & set(first):
+    if (interface.inputs.keys() | interface.columns.keys()) & set(first):
         return True
     below = [dict(enumerate(line)) for line in lines[1:]]
     return bool(below) and any(
@@ -131,7 +132,7 @@ def _is_number(text: str) -> bool:
 def _text_columns(names: Sequence[str], interface: Interface) -> Container[int]:
     """Which columns are strings, whatever stands in them."""
     specs = interface.inputs
-    if len(specs) == 1 and not specs.keys() & set(names):
+    if columns.is_matrix(names, interface):
         (only,) = specs.values()
         return range(len(names) or sys.maxsize) if only.datatype == "BYTES" else ()
     return {index for index, name in enumerate(names or specs) if name in specs and specs[name].datatype == "BYTES"}
