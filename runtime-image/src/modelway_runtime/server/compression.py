@@ -58,7 +58,8 @@ class _Pieces:
     def grow(self, most: int) -> None:
         """Unpacks so many bytes, or all that there are."""
         while len(self.content) < most and not self.is_whole:
-            room = min(most, self._limit + 1) - len(self.content)
+            # In pieces, since what is copied keeps the interpreter from everything else.
+            room = min(most - len(self.content), self._limit + 1 - len(self.content), _INLINE_BYTES)
             try:
                 piece = self._stream.decompress(self._rest, room)
             except zlib.error as error:
