@@ -1,11 +1,13 @@
 """The comparator as a pod runs it: a process of its own between a caller and two revisions, all on the loopback."""
 
+import gzip
 import json
 import math
 import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -561,3 +563,21 @@ def _failures(comparator: Any) -> dict[tuple[str, str], float]:
         if name.startswith("modelway_runtime_compare_failures_total"):
             found[labels["side"], labels["reason"]] = value
     return found
+
+
+def test_binary_and_compressed_requests_are_compared_by_their_values(
+    between: Start, models: Path, serve: Start, eventually: Eventually
+) -> None:
+    stable, candidate = (serve(models / name).wait_until_ready() for name in ("iris", "iris"))
+    comparator = between(*(f"http://127.0.0.1:{one.ports[0]}" for one in (stable, candidate)))
+    content = struct.pack("<4f", 5.1, 3.5, 1.4, 0.2)
+    tensor = {"name": "X", "datatype": "FP32", "shape": [1, 4], "parameters": {"binary_data_size": len(content)}}
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    length = {"Inference-Header-Content-Length": str(len(head))}
+    comparator.infer(head + content, headers=length)
+    comparator.infer(content, headers={"Inference-Header-Content-Length": "0"})
+    comparator.infer(gzip.compress(head + content), headers={**length, "Content-Encoding": "gzip"})
+    comparator.infer(b"\0" + content, headers={"Content-Encoding": "gzip"})
+    eventually(lambda: _ended(comparator) == 4)
+    found = _figures(comparator)
+    assert (found["pairs"], found["disagreements"], found["ignored"]) == (3, 0, {"malformed": 1})

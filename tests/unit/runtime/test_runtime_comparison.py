@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from modelway_runtime.compare import asking, examples
 from modelway_runtime.compare.backlog import Backlog
 from modelway_runtime.compare.comparison import Disagreement, Kind, Tolerance, disagreements
 from modelway_runtime.compare.response import Unreadable, is_request, parse
+from modelway_runtime.protocol import binary
 
 TOLERANCE = Tolerance(absolute=1e-5, relative=1e-3)
 
@@ -248,3 +250,38 @@ def test_room_comes_back_with_time_and_with_those_who_leave() -> None:
     assert backlog.enter(1, 0.0) == "rate"
     assert backlog.enter(10, 0.5) == "memory"
     assert backlog.enter(9, 0.5) is None
+
+
+def _binary(**arrays: tuple[str, Any]) -> tuple[bytes, int]:
+    contents = [binary.packed(array).tobytes() for _, array in arrays.values()]
+    outputs = [
+        {"name": name, "datatype": datatype, "shape": array.shape, "parameters": {"binary_data_size": len(content)}}
+        for (name, (datatype, array)), content in zip(arrays.items(), contents, strict=True)
+    ]
+    head = orjson.dumps({"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return b"".join((head, *contents)), len(head)
+
+
+def test_a_binary_answer_is_read_as_the_same_answer_in_json_is() -> None:
+    body = _binary(
+        label=("INT64", np.array([3, -1])),
+        score=("FP32", np.array([[0.5, np.nan]], dtype=np.float32)),
+        text=("BYTES", np.array(["a", "ü"], dtype=object)),
+    )
+    found = parse(*body)
+    assert {name: (output.datatype, output.shape, output.data) for name, output in found.items()} == {
+        "label": ("INT64", (2,), (3, -1)),
+        "score": ("FP32", (1, 2), (0.5, None)),
+        "text": ("BYTES", (2,), ("a", "ü")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape", "content"),
+    [("FP32", [2], b"\0" * 4), ("FP31", [1], b"\0" * 4), ("FP32", [-1], b""), ("BYTES", [1], b"\xff\xff\xff\xff")],
+)
+def test_a_binary_answer_that_does_not_add_up_is_unreadable(datatype: str, shape: list[int], content: bytes) -> None:
+    output = {"name": "y", "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": len(content)}}
+    head = orjson.dumps({"outputs": [output]})
+    with pytest.raises(Unreadable):
+        parse(head + content, len(head))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httptools
 
 from modelway_runtime.compare.mirrored import Mirrored
+from modelway_runtime.protocol import payloads
 from modelway_runtime.server.answers import Headers
 
 _PIECE = 64 * 1024
@@ -44,7 +45,13 @@ class _Answer:
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.body = bytearray()
+        self.json_length = b""
         self.is_whole = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header of the answer."""
+        if name.lower() == payloads.JSON_LENGTH:
+            self.json_length = value
 
     def on_body(self, piece: bytes) -> None:
         """Some of the body."""
@@ -55,8 +62,11 @@ class _Answer:
         self.is_whole = self.parser.get_status_code() >= 200
 
 
-async def ask(place: Place, request: Mirrored, *, patience: float, limit: int) -> bytes:
-    """The body of the answer; raises AskFailed, also after `patience` seconds or `limit` bytes."""
+async def ask(place: Place, request: Mirrored, *, patience: float, limit: int) -> tuple[bytes, int | None]:
+    """The body of the answer, and how many of its bytes are JSON where binary tensors follow.
+
+    Raises AskFailed, also after `patience` seconds or `limit` bytes.
+    """
     try:
         async with asyncio.timeout(patience):
             answer = await _answer(place, request, limit)
@@ -68,7 +78,7 @@ async def ask(place: Place, request: Mirrored, *, patience: float, limit: int) -
         raise AskFailed("protocol") from error
     if answer.parser.get_status_code() != 200:
         raise AskFailed("status")
-    return bytes(answer.body)
+    return bytes(answer.body), payloads.length(answer.json_length)
 
 
 async def _answer(place: Place, request: Mirrored, limit: int) -> _Answer:

@@ -4,6 +4,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
+from modelway_runtime.protocol import payloads
 from modelway_runtime.server import body, shadow
 from modelway_runtime.server.answers import Headers, Scope
 
@@ -43,6 +44,16 @@ class Mirrored:
     target: bytes
     headers: Headers
     body: bytes
+
+    @property
+    def json_length(self) -> int | None:
+        """How many bytes of the body are JSON, where its caller says so."""
+        return payloads.length(dict(self.headers).get(payloads.JSON_LENGTH, b""))
+
+    @property
+    def encoding(self) -> bytes:
+        """How the body is compressed; empty where it is not."""
+        return dict(self.headers).get(b"content-encoding", b"")
 
 
 def is_inference(scope: Scope) -> bool:

@@ -1,22 +1,31 @@
-"""A V2 response as far as it is compared: outputs by name. Pure."""
+"""A V2 response as far as it is compared: outputs by name, from JSON and from binary tensors. Pure."""
 
 from dataclasses import dataclass
 from itertools import chain
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import msgspec
+
+from modelway_runtime.protocol import binary
+from modelway_runtime.protocol.datatypes import DTYPES
+from modelway_runtime.protocol.tensors import BadRequest
 
 
 class Unreadable(Exception):
     """What came back is no V2 response in JSON."""
 
 
+class _Parameters(msgspec.Struct):
+    binary_data_size: int | None = None
+
+
 class _Output(msgspec.Struct):
     name: str
     datatype: str
     shape: list[int]
-    data: list[Any]
+    data: list[Any] | None = None
+    parameters: _Parameters | None = None
 
 
 class _Response(msgspec.Struct):
@@ -48,29 +57,45 @@ class Output:
 Outputs = dict[str, Output]
 
 
-def parse(body: bytes) -> Outputs:
-    """The outputs of a response; raises Unreadable."""
+def parse(body: bytes, json_length: int | None = None) -> Outputs:
+    """The outputs of a response, of which so many bytes are JSON; raises Unreadable."""
+    place = len(body) if json_length is None else json_length
+    found: Outputs = {}
     try:
-        found = _RESPONSE.decode(body).outputs
-        return {
-            output.name: Output(
-                datatype=output.datatype,
-                shape=tuple(output.shape),
-                data=_flat(output.data, prod(output.shape)),
-            )
-            for output in found
-        }
-    except (msgspec.MsgspecError, RecursionError, TypeError) as error:
+        for output in _RESPONSE.decode(body[:place]).outputs:
+            if output.data is not None:
+                data = _flat(output.data, prod(output.shape))
+            else:
+                size = (output.parameters and output.parameters.binary_data_size) or 0
+                data = _unpacked(output, body[place : place + size])
+                place += size
+            found[output.name] = Output(datatype=output.datatype, shape=tuple(output.shape), data=data)
+    except (msgspec.MsgspecError, RecursionError, TypeError, BadRequest) as error:
         raise Unreadable(str(error)) from error
+    return found
 
 
-def is_request(body: bytes) -> bool:
-    """Whether a body is JSON with inputs, which is all that a model needs to say something about it."""
+def is_request(body: bytes, json_length: int | None = None) -> bool:
+    """Whether a body is JSON with inputs, which is all that a model needs to say something about it.
+
+    A raw request, of which no byte is JSON, is one, too.
+    """
+    if json_length == 0:
+        return True
     try:
-        _REQUEST.decode(body)
+        _REQUEST.decode(body[:json_length])
     except (msgspec.MsgspecError, RecursionError):
         return False
     return True
+
+
+def _unpacked(output: _Output, content: bytes) -> tuple[Any, ...]:
+    """The values of a binary tensor, as JSON would have them: what is no number there is None."""
+    if output.datatype not in DTYPES or any(size < 1 for size in output.shape):
+        raise TypeError(f"{output.datatype} {output.shape} is no tensor")
+    array = binary.unpacked(content, output.datatype, output.shape, output.name, is_text=False)
+    values = array.ravel().tolist()
+    return tuple(None if isinstance(value, float) and not isfinite(value) else value for value in values)
 
 
 def _flat(data: list[Any], size: int) -> tuple[Any, ...]:

@@ -14,6 +14,8 @@ from modelway_runtime.compare.mirrored import Mirrored
 from modelway_runtime.compare.response import Outputs, Unreadable
 from modelway_runtime.compare.settings import CompareSettings
 from modelway_runtime.compare.tally import Tally
+from modelway_runtime.server import compression
+from modelway_runtime.server.answers import Refused
 
 _Waiting = tuple[float, Mirrored, Callable[[], None]]
 """When it is due (seconds of the loop's clock), the request, and what gives its room back."""
@@ -65,7 +67,7 @@ class Work:
                 done()
 
     async def _compare(self, request: Mirrored) -> None:
-        if not response.is_request(request.body):
+        if not await self._is_request(request):
             self._tally.ignored("malformed")
             return
         settings = self._settings
@@ -81,6 +83,13 @@ class Work:
         if isinstance(stable, dict) and isinstance(again, dict):
             found = comparison.disagreements(stable, again, settings.tolerance)
             self._tally.compared_with_itself(is_equal=not found)
+
+    async def _is_request(self, request: Mirrored) -> bool:
+        try:
+            body = await compression.unpacked(request.body, request.encoding, self._settings.max_body_bytes)
+        except Refused:
+            return False
+        return response.is_request(body, request.json_length)
 
     def _count_failure(self, stable: Outputs | AskFailed, candidate: Outputs | AskFailed) -> None:
         if isinstance(stable, dict) and isinstance(candidate, AskFailed):
@@ -100,8 +109,9 @@ class Work:
     async def _asked(self, place: Place, request: Mirrored) -> Outputs | AskFailed:
         settings = self._settings
         try:
-            body = await asking.ask(place, request, patience=settings.request_timeout, limit=settings.max_body_bytes)
-            return response.parse(body)
+            limit = settings.max_body_bytes
+            body, json_length = await asking.ask(place, request, patience=settings.request_timeout, limit=limit)
+            return response.parse(body, json_length)
         except AskFailed as failure:
             return failure
         except Unreadable:

@@ -12,7 +12,9 @@ Payload: TypeAlias = tuple[Headers, bytes]
 
 JSON: Headers = ((b"content-type", b"application/json"),)
 _BINARY: Headers = ((b"content-type", b"application/octet-stream"),)
-_JSON_LENGTH = b"inference-header-content-length"
+JSON_LENGTH = b"inference-header-content-length"
+"""The header that tells where JSON ends and binary tensors begin."""
+_MOST_DIGITS = 18
 
 
 class Dialect(Protocol):
@@ -33,7 +35,7 @@ class V2:
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes]) -> Request:
         """A header tells where binary tensors begin."""
-        length = headers.get(_JSON_LENGTH)
+        length = headers.get(JSON_LENGTH)
         return self._codec.decode(body, None if length is None else _number(length))
 
     def encode(self, request: Request, results: Arrays) -> Payload:
@@ -41,11 +43,17 @@ class V2:
         content, length = self._codec.encode(request, results)
         if length is None:
             return JSON, content
-        return (*_BINARY, (_JSON_LENGTH, str(length).encode())), content
+        return (*_BINARY, (JSON_LENGTH, str(length).encode())), content
+
+
+def length(text: bytes) -> int | None:
+    """A number of bytes from a header; None where it is none."""
+    return int(text) if text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def _number(text: bytes) -> int:
-    if not text.isdigit() or len(text) > 18:
+    number = length(text)
+    if number is None:
         shown = text.decode("ascii", "replace")[:50]
-        raise BadRequest(f"header {_JSON_LENGTH.decode()}: {shown!r} is not a number of bytes")
-    return int(text)
+        raise BadRequest(f"header {JSON_LENGTH.decode()}: {shown!r} is not a number of bytes")
+    return number
