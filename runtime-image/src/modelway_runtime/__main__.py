@@ -75,6 +75,8 @@ def _add_fetch(fetch: argparse.ArgumentParser) -> None:
     _flag(fetch, "--format", "MODELWAY_MODEL_FORMAT", "onnx, sklearn, … (default: by the file names)")
     _flag(fetch, "--digest", "MODELWAY_MODEL_DIGEST", "refuse other bytes than these (sha256:…)")
     _flag(fetch, "--trust", "MODELWAY_TRUST", "Safe (default), Signed, or Any to accept pickles")
+    _flag(fetch, "--cache", "MODELWAY_CACHE_PATH", "folder that keeps models by digest (default: none)")
+    _flag(fetch, "--max-cache-bytes", "MODELWAY_CACHE_MAX_BYTES", "most bytes of the cache (default 64Gi)")
     _flag(fetch, "--signature-file", "MODELWAY_SIGNATURE_FILE", "the signature in the folder (default model.sig)")
     _flag(fetch, "--signature-key", "MODELWAY_SIGNATURE_PUBLIC_KEY", "public key of the signer, in PEM")
     _flag(fetch, "--signature-authority", "MODELWAY_SIGNATURE_CERTIFICATE_AUTHORITY", "or its authority, in PEM")

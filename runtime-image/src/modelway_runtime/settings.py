@@ -38,6 +38,8 @@ class FetchSettings:
     retry_seconds: float
     connections: int
     signature: SignatureSettings | None
+    cache_path: Path | None
+    cache_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,8 @@ def fetch(environ: Environ) -> FetchSettings:
         retry_seconds=parsed(environ, "MODELWAY_FETCH_RETRY", "45s", units.seconds),
         connections=parsed(environ, "MODELWAY_FETCH_CONNECTIONS", "8", positive),
         signature=_signature(environ),
+        cache_path=Path(environ["MODELWAY_CACHE_PATH"]) if environ.get("MODELWAY_CACHE_PATH") else None,
+        cache_bytes=parsed(environ, "MODELWAY_CACHE_MAX_BYTES", "64Gi", units.size),
     )
 
 

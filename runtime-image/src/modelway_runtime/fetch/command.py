@@ -9,6 +9,7 @@ from pathlib import Path
 from modelway_runtime import digest, formats, logs, manifest, registry, settings
 from modelway_runtime.digest import File
 from modelway_runtime.fetch import download, unpacking
+from modelway_runtime.fetch.cache import Cache
 from modelway_runtime.fetch.folder import unreadable
 from modelway_runtime.fetch.patience import Patience, check_size
 from modelway_runtime.fetch.source import Listing, Source, shown
@@ -32,19 +33,58 @@ def run(environ: Environ) -> Outcome:
 
 def fetch(wanted: FetchSettings) -> tuple[Manifest, str]:
     """The model on the volume, checked against pin and lock, and what its name stands for; the manifest comes last."""
-    source = _source(wanted)
-    patience = Patience(wanted.retry_seconds)
-    listing = patience.tried(source.listing)
-    if listing.name:
-        logs.write("Found model", uri=shown(wanted.uri), name=listing.name)
-    brought = _in_place(listing, wanted) if listing.place else _copied(source, listing, wanted, patience)
+    held = Cache(wanted.cache_path, wanted.cache_bytes) if wanted.cache_path else None
+    known = wanted.pin or _lock(wanted.lock_path)
+    name = ""
+    brought = _cached(held, known, wanted)
+    if brought is None:
+        brought, name = _asked(held, wanted)
     _check_digest(brought.digest, wanted)
     brought = _signed(brought, wanted)
     try:
         manifest.write(wanted.model_path, brought)
     except OSError as error:
         raise download.local_failure(wanted.model_path, error) from error
+    return brought, name
+
+
+def _cached(held: Cache | None, known: str, wanted: FetchSettings) -> Manifest | None:
+    """From the cache, where the digest is known before the bytes; then the store is not asked for them."""
+    if held is None or not known or wanted.uri.startswith("pvc:"):
+        return None
+    brought = held.restored(known, _emptied(wanted.model_path))
+    if brought is not None:
+        check_size(brought.size, wanted.max_bytes)
+        _check_format(brought.paths, wanted)
+    return brought
+
+
+def _asked(held: Cache | None, wanted: FetchSettings) -> tuple[Manifest, str]:
+    """From the store, and into the cache."""
+    source = _source(wanted)
+    patience = Patience(wanted.retry_seconds)
+    listing = patience.tried(source.listing)
+    if listing.name:
+        logs.write("Found model", uri=shown(wanted.uri), name=listing.name)
+    if listing.place:
+        return _in_place(listing, wanted), listing.name
+    brought = _cached(held, listing.digest, wanted)
+    if brought is None:
+        brought = _copied(source, listing, wanted, patience)
+        if held:
+            held.keep(brought)
     return brought, listing.name
+
+
+def _emptied(path: Path) -> Path:
+    """The model's folder, without a manifest: while files change under it, an older one must not be believed."""
+    folder = path.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / manifest.NAME).unlink(missing_ok=True)
+    except OSError as error:
+        raise download.local_failure(folder, error) from error
+    return folder
 
 
 def _source(wanted: FetchSettings) -> Source:
@@ -63,13 +103,7 @@ def _copied(source: Source, listing: Listing, wanted: FetchSettings, patience: P
     is_packed = any(entry.is_packed for entry in entries)
     if not is_packed:
         _check_format(tuple(entry.path for entry in entries), wanted)
-    folder = wanted.model_path.absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # While files change under it, an older manifest must not be believed.
-        (folder / manifest.NAME).unlink(missing_ok=True)
-    except OSError as error:
-        raise download.local_failure(folder, error) from error
+    folder = _emptied(wanted.model_path)
     download.check_space(folder, entries)
     copying = download.Download(source, folder, patience, max_bytes=wanted.max_bytes, connections=wanted.connections)
     files = copying.copy(entries, wanted.uri)
