@@ -1,6 +1,9 @@
 """Fetching from real stores: S3, Google's and Azure's; large files in parts, wrong keys, nothing there."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from random import Random
@@ -10,7 +13,7 @@ import pytest
 
 from modelway_runtime import manifest
 from modelway_runtime.__main__ import main
-from stores import buckets
+from stores import buckets, websites
 from stores.buckets import Bucket
 
 LARGE = Random(7).randbytes(40 << 20)
@@ -103,3 +106,33 @@ def test_a_connection_string_is_as_good_as_its_parts(fetch: Fetch, bucket: Bucke
     string = f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};BlobEndpoint={endpoint};\n"
     status, _ = fetch("az://models/fraud/10", {"AZURE_STORAGE_CONNECTION_STRING": string})
     assert status == 0
+
+
+def test_a_website_needs_a_certificate_that_is_trusted(tmp_path: Path) -> None:
+    with websites.encrypted({"model.onnx": b"model"}, tmp_path / "site") as site:
+        assert _fetched(site.url, tmp_path, SSL_CERT_FILE=str(site.authority))["reason"] == "Completed"
+        refused = _fetched(site.url, tmp_path)
+    assert refused["reason"] == "DownloadTimeout"
+    assert "certificate that is not trusted" in refused["message"]
+
+
+def test_an_encrypted_website_is_reached_through_a_proxy(tmp_path: Path) -> None:
+    with websites.encrypted({"model.onnx": b"model"}, tmp_path / "site") as site, websites.proxy() as proxy:
+        settings = {"SSL_CERT_FILE": str(site.authority), "HTTPS_PROXY": proxy.url, "NO_PROXY": ""}
+        assert _fetched(site.url, tmp_path, **settings)["reason"] == "Completed"
+        assert proxy.asked == [site.url.removeprefix("https://").partition("/")[0]]
+
+
+def _fetched(uri: str, folder: Path, **environment: str) -> dict[str, Any]:
+    """The termination message of a process of its own: certificates are read once in each."""
+    log = folder / "termination-log"
+    log.write_text("")
+    own = {
+        "MODELWAY_MODEL_FORMAT": "onnx",
+        "MODELWAY_MODEL_PATH": str(folder / "models"),
+        "MODELWAY_TERMINATION_LOG": str(log),
+    }
+    command = [sys.executable, "-m", "modelway_runtime", "fetch", "--uri", uri, "--retry", "0s"]
+    subprocess.run(command, env={**os.environ, **own, **environment}, check=False, stderr=subprocess.DEVNULL)
+    ended: dict[str, Any] = json.loads(log.read_text())
+    return ended
