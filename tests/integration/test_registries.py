@@ -128,6 +128,19 @@ def test_a_layer_of_modelpack_may_be_the_file_itself(fetch: Fetch, public: Regis
     assert (tmp_path / "models/model.onnx").read_bytes() == b"model"
 
 
+def test_a_file_that_oras_pushed_without_a_type_is_no_tar(fetch: Fetch, public: Registry, tmp_path: Path) -> None:
+    public.push("acme/plain", "1", [Layer("model.onnx", b"model", "application/vnd.oci.image.layer.v1.tar")])
+    assert fetch(f"oci://{public.host}/acme/plain:1")[0] == 0
+    assert (tmp_path / "models/model.onnx").read_bytes() == b"model"
+
+
+def test_an_archive_alone_is_unpacked(fetch: Fetch, public: Registry, tmp_path: Path) -> None:
+    pushed = public.push("acme/archive", "1", [Layer("fraud.tar.gz", _tar(FOLDER, "w:gz"))])
+    _, ended = fetch(f"oci://{public.host}/acme/archive:1")
+    assert (ended["digest"], ended["bytes"]) == (pushed, 11)
+    assert (tmp_path / "models/model.onnx").read_bytes() == b"model"
+
+
 def test_an_index_of_one_artifact_is_that_artifact(fetch: Fetch, public: Registry) -> None:
     digests = [public.push("acme/index", str(number), [Layer("model.onnx", b"%d" % number)]) for number in (1, 2)]
     items = [{"mediaType": registry.MANIFEST, "digest": digest, "size": 1} for digest in digests]

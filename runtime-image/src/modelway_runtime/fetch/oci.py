@@ -29,6 +29,7 @@ _MANIFESTS: Final = (
 _LONGEST_MANIFEST = 4 << 20
 _TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
 _PACKED = re.compile(r"tar$|\btar[.+](gzip|gz)$|\.tar\.gzip$")
+_LAYER = "application/vnd.oci.image.layer.v1"
 _TAR_OF_FOLDER = "io.deis.oras.content.unpack"
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 INSECURE = "MODELWAY_INSECURE_REGISTRIES"
@@ -131,8 +132,9 @@ class _Artifact:
         title = next((str(notes[name]) for name in _TITLES if name in notes), "")
         if "zstd" in kind:
             raise self._odd("has a layer packed with zstd; pack it with gzip or not at all")
-        # A tar with a title that ends with .tar is a file of that name, but for the folders that oras packs.
-        is_packed = bool(_PACKED.search(kind)) or notes.get(_TAR_OF_FOLDER) == "true"
+        # oras calls every file that has a title a layer of an image, and notes the folders that it packed.
+        is_file = _TITLES[0] in notes and kind.startswith(_LAYER)
+        is_packed = notes.get(_TAR_OF_FOLDER) == "true" or (bool(_PACKED.search(kind)) and not is_file)
         return Entry(
             path=title.strip("/") or digest.replace(":", "-"),
             key=f"{self._base}/blobs/{digest}",
