@@ -103,6 +103,15 @@ def test_a_server_that_ignores_ranges_is_read_in_one_go(fetch: Fetch, store: Any
     assert _got(tmp_path) == CONTENT
 
 
+@BOTH
+def test_a_file_without_a_version_is_read_in_one_go(fetch: Fetch, store: Any, tmp_path: Path, uri: str) -> None:
+    store.faults = {"/bucket/m/model.onnx": ["no version"]}
+    status, ended = fetch(uri, retry="0s")
+    assert (status, ended["digest"]) == (0, DIGEST)
+    assert _got(tmp_path) == CONTENT
+    assert store.spans[-1] == f"0-{len(CONTENT)}"
+
+
 @pytest.mark.parametrize("fault", ["no ranges", "no version"])
 def test_without_ranges_or_version_a_cut_file_begins_again(fetch: Fetch, store: Any, fault: str) -> None:
     store.faults = {"/bucket/m/model.onnx": [fault]}

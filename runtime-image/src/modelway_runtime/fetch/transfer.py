@@ -86,7 +86,7 @@ class Transfer:
             first = Span(stop=PART) if size is None or size > PART else WHOLE
             opened = self._patience.tried(lambda: self._source.read(self._entry, first, ""))
             if not (opened.is_partial and opened.version and opened.size is not None):
-                return self._in_one_go(opened)
+                return self._in_one_go(_of_whole(opened))
             self.reached.size, self.reached.version = opened.size, opened.version
         self._progress.of = self.reached.size
         return self._in_parts(opened, connections)
@@ -196,3 +196,11 @@ class Transfer:
         while view:
             count = os.pwrite(self._target, view, offset)
             view, offset = view[count:], offset + count
+
+
+def _of_whole(opened: Reading) -> Reading | None:
+    """The answer, if it is the whole file's."""
+    if opened.is_partial and (opened.size is None or opened.size > PART):
+        opened.pieces.close()
+        return None
+    return opened
