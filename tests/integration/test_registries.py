@@ -134,6 +134,14 @@ def test_a_file_that_oras_pushed_without_a_type_is_no_tar(fetch: Fetch, public: 
     assert (tmp_path / "models/model.onnx").read_bytes() == b"model"
 
 
+def test_a_packed_folder_beside_files_keeps_its_name(fetch: Fetch, public: Registry, tmp_path: Path) -> None:
+    kind, note = "application/vnd.oci.image.layer.v1.tar+gzip", (("io.deis.oras.content.unpack", "true"),)
+    folder = Layer("variables", _tar({"variables/variables.index": b"index"}, "w:gz"), kind, note)
+    public.push("acme/beside", "1", [Layer("model.onnx", b"model"), folder])
+    assert fetch(f"oci://{public.host}/acme/beside:1")[0] == 0
+    assert (tmp_path / "models/variables/variables.index").read_bytes() == b"index"
+
+
 def test_an_archive_alone_is_unpacked(fetch: Fetch, public: Registry, tmp_path: Path) -> None:
     pushed = public.push("acme/archive", "1", [Layer("fraud.tar.gz", _tar(FOLDER, "w:gz"))])
     _, ended = fetch(f"oci://{public.host}/acme/archive:1")

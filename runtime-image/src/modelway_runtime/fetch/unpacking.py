@@ -46,20 +46,27 @@ def unpacked(entries: tuple[Entry, ...], files: tuple[File, ...], folder: Path, 
             name = Path(entry.path).name.partition("-")[2]
             found = archive.unpack(packed, name, place, max_bytes=max_bytes)
             packed.unlink()
-            kept += _moved(found, place, folder)
+            # Of an archive that is the model; one among others keeps the folder that the others lie beside.
+            top = _only_folder(found) if len(entries) == 1 else ""
+            kept += _moved(found, place, folder, top)
             shutil.rmtree(place, ignore_errors=True)
             logs.write("Unpacked", archive=name, files=len(found))
     check_size(sum(file.size for file in kept), max_bytes)
     return tuple(kept)
 
 
-def _moved(files: tuple[File, ...], place: Path, folder: Path) -> list[File]:
-    """To the model's folder. Where all lie in one folder, that is the model's own."""
-    tops = {file.path.split("/", 1)[0] for file in files}
+def _only_folder(files: tuple[File, ...]) -> str:
+    """`fraud/` where every file lies in the folder fraud, else nothing."""
+    tops = {file.path.partition("/")[0] for file in files}
     is_nested = len(tops) == 1 and all("/" in file.path for file in files)
+    return f"{tops.pop()}/" if is_nested else ""
+
+
+def _moved(files: tuple[File, ...], place: Path, folder: Path, top: str) -> list[File]:
+    """To the model's folder, without the one folder that they may all lie in."""
     moved = []
     for file in files:
-        path = file.path.split("/", 1)[1] if is_nested else file.path
+        path = file.path.removeprefix(top)
         target = folder / path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
