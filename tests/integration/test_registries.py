@@ -142,6 +142,16 @@ def test_a_packed_folder_beside_files_keeps_its_name(fetch: Fetch, public: Regis
     assert (tmp_path / "models/variables/variables.index").read_bytes() == b"index"
 
 
+def test_a_later_layer_of_an_image_takes_the_place_of_an_earlier(
+    fetch: Fetch, public: Registry, tmp_path: Path
+) -> None:
+    kind = "application/vnd.oci.image.layer.v1.tar+gzip"
+    layers = [Layer("", _tar({"model.onnx": content}, "w:gz"), kind) for content in (b"earlier", b"later")]
+    public.push("acme/layers", "1", layers)
+    assert fetch(f"oci://{public.host}/acme/layers:1")[1]["bytes"] == 5
+    manifest.verify(manifest.read(tmp_path / "models"))
+
+
 def test_an_archive_alone_is_unpacked(fetch: Fetch, public: Registry, tmp_path: Path) -> None:
     pushed = public.push("acme/archive", "1", [Layer("fraud.tar.gz", _tar(FOLDER, "w:gz"))])
     _, ended = fetch(f"oci://{public.host}/acme/archive:1")

@@ -51,8 +51,10 @@ def unpacked(entries: tuple[Entry, ...], files: tuple[File, ...], folder: Path, 
             kept += _moved(found, place, folder, top)
             shutil.rmtree(place, ignore_errors=True)
             logs.write("Unpacked", archive=name, files=len(found))
-    check_size(sum(file.size for file in kept), max_bytes)
-    return tuple(kept)
+    # As with the layers of an image, a later file takes the place of an earlier one.
+    model = {file.path: file for file in kept}
+    check_size(sum(file.size for file in model.values()), max_bytes)
+    return tuple(model.values())
 
 
 def _only_folder(files: tuple[File, ...]) -> str:
