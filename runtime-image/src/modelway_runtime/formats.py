@@ -7,6 +7,8 @@ from pathlib import PurePosixPath
 from modelway_runtime.reasons import Failure, Reason
 
 PICKLE = "a pickle, which can run any code when it is opened; save the model as model.skops or ONNX"
+TORCH = "a program of PyTorch; export the model to ONNX"
+KERAS = "a Keras file, whose layers may hold any code; save the model as a SavedModel or ONNX"
 CODE = "Python code, which runs when it is loaded; export the model to ONNX"
 """What needs trust, and the way out."""
 
@@ -22,6 +24,8 @@ class Candidate:
     name: str
     risk: str = ""
     is_telling: bool = True
+    with_file: str = ""
+    """Another file that must lie beside it."""
 
     @property
     def suffix(self) -> str:
@@ -40,6 +44,17 @@ FORMATS: dict[str, tuple[Candidate, ...]] = {
     ),
     "xgboost": (Candidate("model.json", is_telling=False), Candidate("model.ubj")),
     "lightgbm": (Candidate("model.txt", is_telling=False),),
+    "torch": (
+        Candidate("model.pt2", TORCH),
+        Candidate("model.pt", TORCH),
+        Candidate("model.safetensors", CODE, with_file="model.py"),
+    ),
+    "tensorflow": (
+        Candidate("saved_model.pb"),
+        Candidate("model.keras", KERAS),
+        Candidate("model.h5", KERAS),
+    ),
+    # After those that may have code beside their file.
     "python": (Candidate("model.py", CODE, is_telling=False),),
 }
 """Each format's files in the order in which they are looked for."""
@@ -65,11 +80,11 @@ def find(paths: Iterable[str], model_format: str) -> Found:
     if candidates is None:
         return Found(model_format, top[0] if len(top) == 1 else "")
     for candidate in candidates:
-        if candidate.name in top:
+        if candidate.name in top and candidate.with_file in ("", *top):
             return Found(model_format, candidate.name, candidate.risk)
     for candidate in candidates:
         matching = [path for path in top if PurePosixPath(path).suffix == candidate.suffix]
-        if len(matching) == 1 and candidate.suffix:
+        if len(matching) == 1 and candidate.suffix and candidate.with_file in ("", *top):
             return Found(model_format, matching[0], candidate.risk)
     wanted = " or ".join(candidate.name for candidate in candidates)
     shown = ", ".join(top[:5]) + (", …" if len(top) > 5 else "") if top else "no file at its top"
@@ -81,7 +96,7 @@ def guess(paths: Iterable[str]) -> str:
     top = {path for path in paths if "/" not in path}
     suffixes = {PurePosixPath(path).suffix for path in top}
     for model_format, candidates in FORMATS.items():
-        if any(candidate.name in top for candidate in candidates):
+        if any(candidate.name in top and candidate.with_file in ("", *top) for candidate in candidates):
             return model_format
     for model_format, candidates in FORMATS.items():
         if any(candidate.is_telling and candidate.suffix in suffixes for candidate in candidates):

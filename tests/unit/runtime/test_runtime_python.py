@@ -1,5 +1,6 @@
 """Models in Python: what they declare and answer, how their errors are told, and that they need trust."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def test_each_way_in_which_code_can_be_wrong_is_told(tmp_path: Path, code: str, 
 
 def test_the_folder_leaves_the_path_after_the_import(declared: python.PythonModel, tmp_path: Path) -> None:
     assert declared.platform == "python"
-    assert str(tmp_path) not in python.sys.path
+    assert str(tmp_path) not in sys.path
 
 
 def test_a_server_serves_it_when_trusted(serve: Callable[..., Any], tmp_path: Path) -> None:

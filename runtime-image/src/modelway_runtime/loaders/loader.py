@@ -31,7 +31,11 @@ Loader: TypeAlias = Callable[[Artifact], Model]
 def find(model_format: str) -> Loader:
     """The loader of a format; its library is imported here, so its settings must stand before."""
     os.environ.update(_PRIVACY)
-    loader: Loader | None = registry.find(registry.LOADERS, model_format)
+    try:
+        loader: Loader | None = registry.find(registry.LOADERS, model_format)
+    except ModuleNotFoundError as error:
+        message = f"Format {model_format} needs the module {error.name}, which this image lacks; use one that has it"
+        raise Failure(Reason.UNSUPPORTED_FORMAT, message) from error
     if loader is None:
         known = ", ".join(registry.names(registry.LOADERS))
         raise Failure(Reason.UNSUPPORTED_FORMAT, f"Format {model_format!r} has no loader here; there are {known}")
