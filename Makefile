@@ -87,6 +87,10 @@ clients: .venv  ## Clients that others wrote, unmodified, against the runtime
 integration: .venv  ## Against a real kube-apiserver and etcd
 	$(pytest) tests/integration
 
+.PHONY: formats
+formats: python  ## PyTorch and TensorFlow in their own images: builds both, for each its tests
+	PYTHONPATH=tests $(PYTHON) -m formats
+
 .PHONY: e2e
 e2e: .venv cluster images  ## On a real node: helm install, predictions through the gateway
 	$(pytest) tests/e2e
@@ -156,7 +160,7 @@ lock: .venv  ## Take the newest versions of all dependencies into the locks
 	$(lock) --python-version 3.13 --python-platform linux --extra operator pyproject.toml --output-file requirements/operator.txt
 	for client in triton kserve web; do \
 		$(lock) --python-version 3.11 tests/clients/environments/$$client.in --output-file tests/clients/environments/$$client.txt; done
-	cd runtime-image && for locked in requirements requirements-build; do \
+	cd runtime-image && for locked in requirements requirements-torch requirements-tf requirements-build; do \
 		$(subst $(BIN),../$(BIN),$(lock)) --python-version 3.13 --python-platform linux $$locked.in --output-file $$locked.txt; done
 
 .PHONY: help

@@ -24,6 +24,12 @@ def recipes() -> tuple[buildah.Recipe, ...]:
     )
 
 
+def variant(name: str) -> buildah.Recipe:
+    """The runtime with one more library: torch or tf."""
+    context = paths.REPOSITORY / "runtime-image"
+    return _recipe(f"runtime-{name}", dockerfile=context / "Dockerfile", context=context, variant=f"-{name}")
+
+
 def ensure() -> tuple[Path, ...]:
     """Archives of the project's images, built when an input changed."""
     wanted = recipes()
@@ -66,11 +72,12 @@ def _build() -> tuple[buildah.Recipe, ...]:
         return wanted
 
 
-def _recipe(name: str, *, dockerfile: Path, context: Path) -> buildah.Recipe:
+def _recipe(name: str, *, dockerfile: Path, context: Path, variant: str = "") -> buildah.Recipe:
+    arguments = [("BASE_IMAGE", base_image.REFERENCE), *([("VARIANT", variant)] if variant else [])]
     return buildah.Recipe(
         reference=f"localhost/modelway-{name}:{version(context / 'pyproject.toml')}",
         dockerfile=dockerfile,
         context=context,
-        digest=buildah.digest(dockerfile, context, base_image.digest()),
-        arguments=(("BASE_IMAGE", base_image.REFERENCE),),
+        digest=buildah.digest(dockerfile, context, base_image.digest(), *([variant] if variant else [])),
+        arguments=tuple(arguments),
     )

@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from modelway_runtime import formats
-from modelway_runtime.loaders import loader
+from modelway_runtime.loaders import lean, loader
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.protocol.tensors import InputRejected, Model, TensorSpec, zeros
 from modelway_runtime.reasons import Failure, Reason
@@ -157,6 +157,12 @@ def test_what_predicts_and_is_no_estimator_says_why(tmp_path: Path) -> None:
 def test_a_format_without_loader_is_unsupported() -> None:
     with pytest.raises(Failure, match=r"has no loader here; there are .*onnx.*sklearn") as raised:
         loader.find("unheard-of")
+    assert raised.value.reason is Reason.UNSUPPORTED_FORMAT
+
+
+def test_a_format_whose_library_is_not_in_the_image_says_so() -> None:
+    with lean.without("safetensors"), pytest.raises(Failure, match="needs the module safetensors") as raised:
+        loader.find("torch")
     assert raised.value.reason is Reason.UNSUPPORTED_FORMAT
 
 
