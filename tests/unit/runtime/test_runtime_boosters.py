@@ -156,6 +156,20 @@ def test_a_table_may_come_column_by_column(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(model.predict(columns)["prediction"], expected)
 
 
+@pytest.mark.parametrize("name", ["model.json", "model.txt"])
+def test_one_feature_may_come_without_a_second_dimension(tmp_path: Path, name: str) -> None:
+    one = FEATURES[:, 2:3]
+    if name == "model.json":
+        xgboost.train({"verbosity": 0}, xgboost.DMatrix(one, LABELS), ROUNDS).save_model(tmp_path / name)
+    else:
+        table = lightgbm.Dataset(one, LABELS, params={"verbosity": -1})
+        lightgbm.train({"verbosity": -1}, table, ROUNDS).save_model(tmp_path / name)
+    model = _load(tmp_path / name)
+    assert model.inputs[0].fits((150,))
+    flat = model.predict({"input": one.ravel()})["prediction"]
+    np.testing.assert_array_equal(flat, model.predict({"input": one})["prediction"])
+
+
 @pytest.mark.parametrize(
     "rows", [FEATURES[:, :3], np.array([["a", "b", "c", "d"]], dtype=object)], ids=["too narrow", "strings"]
 )

@@ -22,7 +22,7 @@ def numbers(inputs: Mapping[str, Array], names: tuple[str, ...]) -> Array:
     found = whole(inputs, names)
     if found.dtype == np.object_:
         raise InputRejected("the model takes numbers, not strings")
-    return found
+    return found.reshape(-1, 1) if found.ndim == 1 else found
 
 
 def frame(pandas: Any, inputs: Mapping[str, Array], names: tuple[str, ...]) -> Any:
