@@ -48,7 +48,6 @@ def run(environ: Environ) -> Outcome:
         wanted = replace(wanted, trust="Any" if found.is_signed else "Safe")
     sockets = bind(wanted.host, wanted.port), bind(wanted.host, wanted.metrics_port)
     log = settings.termination_log(environ)
-    termination.write(log, _CRASHED)
     faulthandler.enable()
     uvloop.run(_serve(wanted, found, sockets, log, is_local=bool(path)))
     return Outcome(reason=Reason.COMPLETED, message="Drained and ended", digest=found.digest, size=found.size)
@@ -74,6 +73,8 @@ async def _serve(
     """Listens from the start, so that liveness and state are answered while the model loads."""
     state = State(wanted, Metrics(wanted.name, wanted.version, request_timeout=wanted.request_timeout))
     stop = stop_signal()
+    # From here on SIGTERM ends with a message of its own.
+    termination.write(log, _CRASHED)
     internal = InternalApplication(state.metrics, state=state.described, figures=state.figures)
     application = Application(state)
     apps = zip((application, internal), sockets, strict=True)
