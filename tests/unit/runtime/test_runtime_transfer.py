@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -201,3 +202,22 @@ def test_the_limit_holds_over_all_parts(fetch: Fetch, uri: str) -> None:
 def test_a_part_that_is_refused_ends_all(fetch: Fetch, store: Any, uri: str, status: int, reason: str) -> None:
     store.faults = {"/bucket/m/model.onnx": [200, 200, status]}
     assert fetch(uri)[1]["reason"] == reason
+
+
+def test_files_that_were_complete_are_not_asked_for_again(fetch: Fetch, store: Any) -> None:
+    store.files = {"/bucket/m/a.bin": CONTENT, "/bucket/m/model.onnx": CONTENT[::-1]}
+    store.faults = {"/bucket/m/model.onnx": ["cut at 2500"]}
+    assert fetch("s3://bucket/m", retry="0.1s", connections="1")[1]["reason"] == "DownloadTimeout"
+    store.faults, store.spans = {}, []
+    _, ended = fetch("s3://bucket/m")
+    assert (ended["reason"], ended["bytes"]) == ("Completed", 2 * len(CONTENT))
+    assert sorted(store.spans) == ["2500-3000", *PARTS[3:]]
+
+
+def test_the_log_says_how_far_and_how_fast(
+    fetch: Fetch, store: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(patience, "PROGRESS_SECONDS", 0.0)
+    fetch("s3://bucket/m/model.onnx")
+    said = [json.loads(line)["message"] for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    assert [line for line in said if re.fullmatch(r"Fetching model\.onnx: \d+ %, [\d.]+ [KMG]?i?B/s", line)]

@@ -15,7 +15,7 @@ FIRST_PAUSE = 0.5
 """Seconds before the second try; each further pause is twice as long."""
 
 _LONGEST_PAUSE = 10.0
-_PROGRESS_SECONDS = 2.0
+PROGRESS_SECONDS = 2.0
 
 
 class Patience:
@@ -82,7 +82,7 @@ class Progress:
             check_size(self._before + self.size, self._max_bytes)
             self._patience.renew(self._before + self.size)
             now = time.monotonic()
-            if now - self._logged[0] > _PROGRESS_SECONDS:
+            if now - self._logged[0] > PROGRESS_SECONDS:
                 self._log(now)
 
     def _log(self, now: float) -> None:
