@@ -108,6 +108,20 @@ def test_a_connection_string_is_as_good_as_its_parts(fetch: Fetch, bucket: Bucke
     assert status == 0
 
 
+@pytest.mark.parametrize("bucket", ["azure"], indirect=True)
+def test_a_shared_access_signature_is_enough_and_is_not_shown(
+    fetch: Fetch, bucket: Bucket, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept = {name: value for name, value in bucket.environment.items() if name != "AZURE_STORAGE_KEY"}
+    token = buckets.shared_access()
+    status, ended = fetch("az://models/fraud/10", kept | {"AZURE_STORAGE_SAS_TOKEN": token})
+    assert status == 0
+    wrong = token.replace("sig=", "sig=AAAA")
+    _, denied = fetch("az://models/fraud/10", kept | {"AZURE_STORAGE_SAS_TOKEN": wrong})
+    assert denied["reason"] == "CredentialsDenied"
+    assert "sig=" not in capfd.readouterr().err + ended["message"] + denied["message"]
+
+
 def test_a_website_needs_a_certificate_that_is_trusted(tmp_path: Path) -> None:
     with websites.encrypted({"model.onnx": b"model"}, tmp_path / "site") as site:
         assert _fetched(site.url, tmp_path, SSL_CERT_FILE=str(site.authority))["reason"] == "Completed"

@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import obstore
 from obstore.store import S3Store
@@ -91,6 +92,15 @@ def azure(files: Mapping[str, bytes], folder: Path) -> Iterator[Bucket]:
             "AZURE_STORAGE_ENDPOINT": f"http://127.0.0.1:{port}/{_ACCOUNT}",
         }
         yield Bucket("az", secret)
+
+
+def shared_access() -> str:
+    """A token that may list and read the bucket for an hour, as `az storage container generate-sas` makes it."""
+    expiry = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    fields = ("rl", "", expiry, f"/blob/{_ACCOUNT}/{BUCKET}", "", "", "", "2022-11-02", "c", "", "", "", "", "", "", "")
+    signature = hmac.digest(base64.b64decode(_KEY), "\n".join(fields).encode(), "sha256")
+    query = {"sv": "2022-11-02", "sr": "c", "sp": "rl", "se": expiry, "sig": base64.b64encode(signature).decode()}
+    return urlencode(query)
 
 
 def has_azurite() -> bool:
