@@ -16,14 +16,17 @@ SOURCES = Path(__file__).resolve().parents[2] / "runtime-image" / "src"
 
 @pytest.fixture(scope="session")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """Where each model is served, as host and port."""
+    """Where each model is served, as host and port; `NAME/grpc` for calls."""
     folder = tmp_path_factory.mktemp("served")
     with ExitStack() as stack:
-        yield {name: stack.enter_context(_served(name, path)) for name, path in models.write(folder).items()}
+        found: dict[str, str] = {}
+        for name, path in models.write(folder).items():
+            found[name], found[f"{name}/grpc"] = stack.enter_context(_served(name, path))
+        yield found
 
 
 @contextmanager
-def _served(name: str, path: Path) -> Iterator[str]:
+def _served(name: str, path: Path) -> Iterator[tuple[str, str]]:
     command = [sys.executable, "-m", "modelway_runtime", "serve", str(path), "--name", name, "--model-version", "1"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONWARNINGS": "error"}
     process = subprocess.Popen(
@@ -34,10 +37,11 @@ def _served(name: str, path: Path) -> Iterator[str]:
     )
     try:
         assert process.stdout is not None
-        # `Serving NAME at http://HOST:PORT/v2/models/NAME (…)` is printed once the model is ready.
+        # `Serving NAME at http://HOST:PORT/v2/models/NAME (gRPC on port N, …)` is printed once the model is ready.
         line = process.stdout.readline()
         assert line.startswith("Serving "), line
-        yield line.partition("http://")[2].partition("/")[0]
+        rest = line.partition("http://")[2].partition("/")[0]
+        yield rest, f"127.0.0.1:{line.partition('gRPC on port ')[2].partition(',')[0]}"
     finally:
         process.terminate()
         process.wait(60)

@@ -13,7 +13,10 @@ _PREFIX = "call_"
 _ENVIRONMENTS = {
     "triton": ("triton", "tritonclient"),
     "triton_aio": ("triton", "tritonclient"),
+    "triton_grpc": ("triton", "tritonclient"),
+    "triton_grpc_aio": ("triton", "tritonclient"),
     "kserve_rest": ("kserve", "kserve"),
+    "kserve_grpc": ("kserve", "kserve"),
     "mlserver_cli": ("mlserver", "mlserver"),
     "mlflow_scoring": ("kserve", "mlflow-skinny"),
     "http_requests": ("web", "requests"),
