@@ -109,5 +109,5 @@ def check_trust(found: Found, trust: str) -> None:
     """Refuses a file that can run code, unless the user allowed it."""
     if not found.risk or trust != "Safe":
         return
-    message = f"{found.path} is {found.risk}, or set trust to Any if you trust its source"
+    message = f"{found.path} is {found.risk}, or set trust to Any if you trust its source, or Signed if it is signed"
     raise Failure(Reason.UNTRUSTED_FORMAT, message)
