@@ -127,6 +127,10 @@ images: cluster  ## Build both images and hand them to the test cluster
 bench-runtime: .venv  ## Measure the runtime beside MLServer
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.runtime
 
+.PHONY: bench-calls
+bench-calls: .venv  ## Measure gRPC of the runtime beside MLServer
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.calls
+
 .PHONY: bench-operator
 bench-operator: .venv  ## Measure the operator: 1,000 idle models, 100 rollouts at once
 	PYTHONPATH=tests $(BIN)/python -m benchmarks.idle

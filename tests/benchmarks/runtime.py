@@ -11,7 +11,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class Figures:
 def main() -> int:
     """Prints a table and the ratio."""
     arguments = _arguments()
-    model, script = _model(), _script()
+    model, script = iris(), _script()
     starts = [_ready_seconds(start, model, arguments.starts) for start in (servers.modelway, servers.mlserver)]
     with ExitStack() as stack:
         compared = [
@@ -88,12 +88,13 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if (os.cpu_count() or 1) <= LOAD_CPU:
         raise SystemExit("Two CPUs are needed: one for the servers, one for the load")
-    _require_programs()
+    require(_PROGRAMS)
     return arguments
 
 
-def _require_programs() -> None:
-    missing = tuple(package for program, package in _PROGRAMS.items() if shutil.which(program) is None)
+def require(programs: Mapping[str, str]) -> None:
+    """Install the packages of programs, which are given by name, where these are missing."""
+    missing = tuple(package for program, package in programs.items() if shutil.which(program) is None)
     if not missing:
         return
     try:
@@ -102,7 +103,7 @@ def _require_programs() -> None:
         raise SystemExit(f"The benchmark needs {', '.join(missing)}. {failure}") from failure
 
 
-def _model() -> Path:
+def iris() -> Path:
     """Logistic regression on iris as ONNX, without the map of probabilities."""
     path = servers.cache() / "iris" / "model.onnx"
     if not path.exists():

@@ -28,6 +28,7 @@ class Server:
     label: str
     pid: int
     port: int
+    grpc_port: int
     ready_seconds: float
     """From the start of the process to the first good answer to V2's `ready`."""
 
@@ -58,12 +59,14 @@ def mlserver_environment() -> Path:
 
 
 @contextmanager
-def modelway(model: Path) -> Iterator[Server]:
-    """Ours, with all that it does by default: limits, metrics, batching."""
-    (port,) = _free_ports(1)
+def modelway(model: Path, grpc: str = "grpcio") -> Iterator[Server]:
+    """Ours, with all that it does by default: limits, metrics, batching; calls are taken by one of two libraries."""
+    port, grpc_port = _free_ports(2)
     command = [str(Path(sys.executable).with_name("modelway-runtime")), "serve", str(model)]
-    flags = ["--name", NAME, "--port", str(port), "--metrics-port", "0", "--grpc-port", "0", "--threads", "1"]
-    with _running("modelway", [*command, *flags], port, cache()) as server:
+    flags = ["--name", NAME, "--port", str(port), "--metrics-port", "0", "--threads", "1"]
+    calls = ["--grpc", grpc, "--grpc-port", str(grpc_port)]
+    label = "modelway" if grpc == "grpcio" else f"modelway {grpc}"
+    with _running(label, [*command, *flags, *calls], (port, grpc_port), cache()) as server:
         yield server
 
 
@@ -85,7 +88,7 @@ def mlserver(model: Path) -> Iterator[Server]:
     (folder / "settings.json").write_text(json.dumps(settings))
     (folder / "model-settings.json").write_text(json.dumps(described))
     program = mlserver_environment() / "bin/mlserver"
-    with _running("MLServer 1.7.1", [str(program), "start", str(folder)], port, folder) as server:
+    with _running("MLServer 1.7.1", [str(program), "start", str(folder)], (port, grpc_port), folder) as server:
         yield server
 
 
@@ -97,7 +100,8 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def _running(label: str, command: list[str], port: int, folder: Path) -> Iterator[Server]:
+def _running(label: str, command: list[str], ports: tuple[int, int], folder: Path) -> Iterator[Server]:
+    port, grpc_port = ports
     log, began = folder / "server.log", time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(HERE / "mlserver"), "ORT_DISABLE_TELEMETRY": "1"}
     with log.open("wb") as stream:
@@ -110,7 +114,8 @@ def _running(label: str, command: list[str], port: int, folder: Path) -> Iterato
         )
     try:
         _wait_until_ready(process, port, log)
-        yield Server(label=label, pid=process.pid, port=port, ready_seconds=time.monotonic() - began)
+        ready = time.monotonic() - began
+        yield Server(label=label, pid=process.pid, port=port, grpc_port=grpc_port, ready_seconds=ready)
     finally:
         process.terminate()
         try:

@@ -50,7 +50,8 @@ def _skops(artifact: Artifact) -> Any:
         untrusted = skops.io.get_untrusted_types(file=artifact.file)
         if untrusted and artifact.trust == "Safe":
             types = ", ".join(untrusted[:5])
-            message = f"{name} needs types not known to be safe: {types}; set trust to Any if you trust its source, or Signed if it is signed"
+            way = "set trust to Any if you trust its source, or Signed if it is signed"
+            message = f"{name} needs types not known to be safe: {types}; {way}"
             raise Failure(Reason.UNTRUSTED_FORMAT, message)
         return _checked(artifact, lambda: skops.io.load(artifact.file, trusted=untrusted))
     except Failure:
