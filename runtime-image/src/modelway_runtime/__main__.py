@@ -1,4 +1,4 @@
-"""The command line: `modelway-runtime fetch | serve | compare | digest`."""
+"""The command line: `modelway-runtime fetch | serve | check | compare | digest`."""
 
 import argparse
 import importlib
@@ -16,6 +16,7 @@ from modelway_runtime.termination import Outcome
 _COMMANDS = {
     "fetch": "modelway_runtime.fetch.command",
     "serve": "modelway_runtime.server.command",
+    "check": "modelway_runtime.server.check",
     "compare": "modelway_runtime.compare.command",
     "digest": "modelway_runtime.digests",
 }
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"modelway-runtime {__version__}")
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="serve a model", description=_SERVE))
+    _add_check(commands.add_parser("check", help="try a model before it is deployed", description=_CHECK))
     _add_fetch(commands.add_parser("fetch", help="bring a model from a store", description=_FETCH))
     _add_compare(commands.add_parser("compare", help="compare two revisions' answers", description=_COMPARE))
     digest = commands.add_parser("digest", help="print the digest of a file or folder", description=_DIGEST)
@@ -39,6 +41,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 _SERVE = "Loads, warms and checks a model, then serves it until SIGTERM. Without PATH it serves what `fetch` brought."
+_CHECK = (
+    "Loads and warms a model as a pod would, asks golden requests, and prints its inputs, its outputs and a golden "
+    "request to paste."
+)
 _FETCH = "Brings a model from s3, gs, az, hf, oci, http(s) or pvc:// or a local path, and checks its digest."
 _COMPARE = "Takes requests that a gateway mirrors, asks two revisions and counts where their answers disagree."
 _DIGEST = "Prints the digest to pin as spec.model.digest."
@@ -68,6 +74,17 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     _flag(serve, "--drain", "MODELWAY_DRAIN", "time to go on after SIGTERM (default 30s; with PATH 0s)")
     _flag(serve, "--threads", "MODELWAY_THREADS", "threads inside one inference (default: the CPUs allowed)")
     _flag(serve, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
+
+
+def _add_check(check: argparse.ArgumentParser) -> None:
+    check.add_argument("MODELWAY_PATH", metavar="PATH", help="a model's file or folder on this machine")
+    _flag(check, "--format", "MODELWAY_MODEL_FORMAT", "onnx, sklearn, … (default: by the file names)")
+    _flag(check, "--trust", "MODELWAY_TRUST", "Safe (default), or Any to open pickles, which can run any code")
+    _flag(check, "--request", "MODELWAY_REQUEST", "JSON file of a V2 request to ask in place of zeros")
+    _flag(check, "--golden", "MODELWAY_GOLDEN_PATH", "JSON file of golden requests that must be answered as expected")
+    _flag(check, "--max-batch-size", "MODELWAY_MAX_BATCH_SIZE", "rows that run together at most (default 32)")
+    _flag(check, "--threads", "MODELWAY_THREADS", "threads inside one inference (default: the CPUs allowed)")
+    _flag(check, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
 
 
 def _add_fetch(fetch: argparse.ArgumentParser) -> None:

@@ -30,19 +30,19 @@ _CRASHED = Outcome(
     message="A library crashed on the model's files while they were loaded or first run; its log says where",
 )
 """Left behind by a process that has no time to say anything: a broken file can end the library that reads it."""
-_MATH_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+MATH_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def run(environ: Environ) -> Outcome:
     """Serves until SIGTERM or SIGINT; the outcome carries the digest."""
     path = environ.get("MODELWAY_PATH", "")
-    wanted = settings.serve(_local(environ, path) if path else environ)
+    wanted = settings.serve(local(environ, path) if path else environ)
     # The libraries count the host's CPUs, not the pod's, when they are imported.
-    for variable in _MATH_LIBRARIES:
+    for variable in MATH_LIBRARIES:
         os.environ.setdefault(variable, str(wanted.threads or loader.allowed_cpus()))
     if path and environ.get("MODELWAY_GOLDEN_PATH"):
-        _existing(environ["MODELWAY_GOLDEN_PATH"])  # in a pod it may be absent; a person has mistyped it
-    found = manifest.of_path(_existing(path)) if path else manifest.read(wanted.model_path)
+        existing(environ["MODELWAY_GOLDEN_PATH"])  # in a pod it may be absent; a person has mistyped it
+    found = manifest.of_path(existing(path)) if path else manifest.read(wanted.model_path)
     if wanted.trust == "Signed":
         # A signature that held vouches for code, too; without one only what runs no code is opened.
         wanted = replace(wanted, trust="Any" if found.is_signed else "Safe")
@@ -53,7 +53,7 @@ def run(environ: Environ) -> Outcome:
     return Outcome(reason=Reason.COMPLETED, message="Drained and ended", digest=found.digest, size=found.size)
 
 
-def _local(environ: Environ, path: str) -> Environ:
+def local(environ: Environ, path: str) -> Environ:
     """On a person's machine: not open to the network, named after the path, no drain."""
     place = Path(path).resolve()
     name = (place.name if place.is_dir() else place.stem) or "model"
@@ -61,7 +61,8 @@ def _local(environ: Environ, path: str) -> Environ:
     return {**defaults, **{key: value for key, value in environ.items() if value}}
 
 
-def _existing(path: str) -> Path:
+def existing(path: str) -> Path:
+    """The path of a file or folder that a person named; raises UsageError."""
     if not Path(path).exists():
         raise UsageError(f"{path} does not exist")
     return Path(path)

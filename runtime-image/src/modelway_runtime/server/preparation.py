@@ -29,12 +29,12 @@ async def prepare(state: State, found: Manifest) -> None:
     settings = state.settings
     began = perf_counter()
     state.digest = found.digest
-    model = await _threaded(functools.partial(_load, settings, found))
+    model = await _threaded(functools.partial(load, settings, found))
     state.enter(Phase.WARMING)
-    rows_together = await _threaded(functools.partial(_warm, model, settings.max_batch_size))
+    rows_together = await _threaded(functools.partial(warm, model, settings.max_batch_size))
     codec = Codec(settings.name, settings.version, model.inputs, model.outputs)
     state.enter(Phase.VALIDATING)
-    asked = await _validate(model, codec, _golden_requests(settings, found))
+    asked = await validate(model, codec, _golden_requests(settings, found))
     scheduler = Scheduler(
         model,
         state.metrics,
@@ -83,10 +83,11 @@ async def _threaded(action: Callable[[], T]) -> T:
     return await future
 
 
-def _load(settings: ServeSettings, found: Manifest) -> Model:
+def load(settings: ServeSettings, found: Manifest) -> Model:
+    """Opens the files that the manifest names; raises Failure."""
     manifest.verify(found)
     model_format = settings.model_format or formats.guess(found.paths)
-    load = loader.find(model_format)
+    opened = loader.find(model_format)
     file = formats.find(found.paths, model_format)
     formats.check_trust(file, settings.trust)
     artifact = Artifact(
@@ -96,10 +97,10 @@ def _load(settings: ServeSettings, found: Manifest) -> Model:
         threads=settings.threads or loader.allowed_cpus(),
         options=settings.options,
     )
-    return load(artifact)
+    return opened(artifact)
 
 
-def _warm(model: Model, max_rows: int) -> int:
+def warm(model: Model, max_rows: int) -> int:
     """Runs the model on zeros, alone and as a full batch, so that the first request finds it warm.
 
     Gives the rows that may run together: one where an answer to many rows is not as many answers, such as a table of
@@ -136,10 +137,11 @@ def _golden_requests(settings: ServeSettings, found: Manifest) -> tuple[Golden, 
     return golden.read(settings.golden_path, found.root / file if file else None)
 
 
-async def _validate(model: Model, codec: Codec, requests: tuple[Golden, ...]) -> int:
+async def validate(model: Model, codec: Codec, requests: tuple[Golden, ...]) -> int:
+    """Asks all golden requests, and gives how many; raises Failure at the first that is not answered as expected."""
     for request in requests:
         try:
-            wrong = golden.difference(request, await _answer(model, codec, request))
+            wrong = golden.difference(request, await answer(model, codec, request))
         except (BadRequest, InputRejected) as error:
             wrong = f"the request is refused: {error}"
         except Exception as error:  # noqa: BLE001 - whatever the model raises is the answer to this request
@@ -149,7 +151,7 @@ async def _validate(model: Model, codec: Codec, requests: tuple[Golden, ...]) ->
     return len(requests)
 
 
-async def _answer(model: Model, codec: Codec, request: Golden) -> Any:
+async def answer(model: Model, codec: Codec, request: Golden) -> Any:
     """The response as a caller would read it; not through the scheduler, whose figures count callers only."""
     decoded = codec.decode(json.dumps(request.request).encode())
     decoded.binary = frozenset()  # whatever it asks for, the answer is compared as JSON
