@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import control_plane
+from cluster import control_plane, waiting
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -33,6 +33,16 @@ class Kubectl:
             pytest.fail(f"kubectl {' '.join(arguments)} was not refused: {result.stdout}")
         return result.stderr
 
+    def install(self, path: Path) -> None:
+        """Create the CRDs of a file, and wait until the API server has them."""
+        self("create", "--validate=false", "-f", str(path))
+        self.wait_until_established(path)
+
+    def wait_until_established(self, path: Path) -> None:
+        """A CRD has no conditions at first, of which `kubectl wait` makes an error."""
+        asked = ("wait", "--for=condition=Established", "--timeout=60s", "-f", str(path))
+        waiting.until(lambda: not self._run(asked, None).returncode, (), f"{path.name} is established")
+
     def _run(self, arguments: tuple[str, ...], stdin: str | None) -> subprocess.CompletedProcess[str]:
         command = (str(self.plane.kubectl), "--kubeconfig", str(self.plane.kubeconfig), *arguments)
         environment = {**os.environ, "KUBECACHEDIR": str(self.plane.kubeconfig.parent / "cache")}
@@ -51,7 +61,7 @@ def kubectl(plane: control_plane.Running) -> Kubectl:
     """kubectl on a cluster that has Modelway's CRDs."""
     run = Kubectl(plane)
     run("apply", "--filename", str(CRDS))
-    run("wait", "--for=condition=Established", "--timeout=60s", "--filename", str(CRDS))
+    run.wait_until_established(CRDS)
     return run
 
 

@@ -51,8 +51,7 @@ def channel(request: pytest.FixtureRequest, kubectl: Any, tmp_path: Path) -> Ite
     folder = tools.module_folder("sigs.k8s.io/gateway-api", GATEWAY_API) / "config" / "crd" / name
     path = tmp_path / "httproutes.yaml"
     path.write_text(without_descriptions((folder / "gateway.networking.k8s.io_httproutes.yaml").read_text()))
-    kubectl("create", "--validate=false", "-f", str(path))
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(path))
+    kubectl.install(path)
     yield name
     kubectl("delete", "-f", str(path), "--wait=true")
 
@@ -175,8 +174,7 @@ def gateways(kubectl: Any, tmp_path: Path) -> Iterator[str]:
     path = tmp_path / "gateways.yaml"
     texts = [(folder / f"gateway.networking.k8s.io_{name}.yaml").read_text() for name in ("gateways", "gatewayclasses")]
     path.write_text("\n---\n".join(map(without_descriptions, texts)))
-    kubectl("create", "--validate=false", "-f", str(path))
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(path))
+    kubectl.install(path)
     kubectl("create", "namespace", "gateways-of-a-test")
     yield "gateways-of-a-test"
     kubectl("delete", "namespace", "gateways-of-a-test", "--wait=false")

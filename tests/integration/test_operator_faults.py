@@ -347,7 +347,8 @@ def test_66_a_deletion_at_any_step_leaves_nothing_also_without_the_router(here: 
     for name in ("settled", "held", "starting"):
         here.until(f"nothing is left of {name}", lambda name=name: not any(here.children(name, *kinds).values()))
     here.kubectl.run("create", "--filename=-", stdin=json.dumps(stripped(definition)))
-    here.kubectl.run("wait", "crd/httproutes.gateway.networking.k8s.io", "--for=condition=Established")
+    established = ("wait", "crd/httproutes.gateway.networking.k8s.io", "--for=condition=Established")
+    here.until("the Gateway API is there again", lambda: here.kubectl.answers(*established))
     assert restarted.operator.stop() == 0
     start().wait_until_leading()
     here.until_at("later", 0, "Holding")

@@ -395,8 +395,7 @@ def gateway_api(kubectl: Kubectl, tmp_path: Path) -> Iterator[Path]:
     folder = tools.module_folder("sigs.k8s.io/gateway-api", versions.GATEWAY_API) / "config" / "crd" / "standard"
     path = tmp_path / "httproutes.yaml"
     path.write_text(without_descriptions((folder / "gateway.networking.k8s.io_httproutes.yaml").read_text()))
-    kubectl("create", "--validate=false", "-f", str(path))
-    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(path))
+    kubectl.install(path)
     yield path
     kubectl("delete", "-f", str(path), "--ignore-not-found")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import control_plane, gateway
+from cluster import control_plane, gateway, waiting
 from cluster.kubectl import Kubectl
 from modelway import names
 from modelway.kinds import Manifest
@@ -127,7 +127,8 @@ def staged() -> Iterator[Stage]:
         kubectl = Kubectl(kubeconfig=str(plane.kubeconfig))
         kubectl.run("apply", f"--filename={CRDS}")
         gateway.install_definitions(kubectl)
-        kubectl.run("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
+        established = ("wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
+        waiting.until(lambda: kubectl.answers(*established), (), "the CRDs are established")
         kubectl.run("apply", "--filename=-", stdin=json.dumps(RUNTIME))
         with control_plane.controllers(plane), node.playing(plane.kubeconfig) as playing:
             yield Stage(plane=plane, node=playing, namespace="default")
