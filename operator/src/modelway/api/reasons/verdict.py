@@ -47,7 +47,7 @@ ARTIFACT_TOO_LARGE: Final = _(
 MODEL_LOAD_FAILED: Final = _(
     "ModelLoadFailed",
     "The runtime read the files and could not load the model from them; often the upload was cut short.",
-    "Try `modelway-runtime serve PATH` with the same files; upload them again and write a new version.",
+    "Try `modelway-runtime check PATH` with the same files; upload them again and write a new version.",
 )
 WARMUP_FAILED: Final = _(
     "WarmupFailed",
