@@ -57,7 +57,7 @@ QUERIED = tuple(
 )
 FINDINGS = (
     findings.share,
-    findings.increase,
+    findings.change,
     findings.excess,
     findings.latency,
     findings.slowdown,

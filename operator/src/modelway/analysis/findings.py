@@ -43,36 +43,47 @@ class Finding:
 
 
 @_remembered
-def share(of: Share, limit: float, level: float, *, noun: str) -> Finding:
-    """A share, at most `limit`."""
+def share(of: Share, limit: float, level: float, *, noun: str, is_least: bool = False) -> Finding:
+    """A share, at most `limit`, or at least."""
+    beyond, within = (sequences.less, sequences.above) if is_least else (sequences.more, sequences.below)
     test = _Test(
         of=of,
         proof=sequences.price(level),
-        harm=sequences.more(of.trials, limit),
-        safe=lambda _: sequences.below(of, limit),
+        harm=beyond(of.trials, limit),
+        safe=lambda _: within(of, limit),
         edge=limit,
+        is_least=is_least,
     )
-    within = test.agreeing(sequences.interval(of, level), limit)
+    bounds = test.agreeing(sequences.interval(of, level), limit)
     return test.finding(
-        text=f"{_percents(of.estimate, within)} of {phrases.count(of.trials, noun)}",
+        text=f"{_percents(of.estimate, bounds)} of {phrases.count(of.trials, noun)}",
         limit=limit,
         limit_text=phrases.percent(limit),
         estimate=of.estimate,
-        within=within,
+        within=bounds,
     )
 
 
 @_remembered
-def increase(of: Share, stable: Share, percents: float, level: float, *, noun: str) -> Finding:
-    """A share, at most so many percent above stable's."""
-    proof, slope = sequences.price(level), 1 + percents / 100
+def change(of: Share, stable: Share, percents: float, level: float, *, noun: str) -> Finding:
+    """A share, at most so many percent above stable's; where they are negative, at most so many below it."""
+    proof, slope, is_least = sequences.price(level), 1 + percents / 100, percents < 0
+
+    def more(own: Share, enough: float) -> float:
+        return sequences.beyond(own, stable, slope=slope, proof=enough)
+
+    def less(own: Share, enough: float) -> float:
+        return sequences.beyond(stable, own, slope=1 / slope, proof=enough)
+
+    harm, safe = (less, more) if is_least else (more, less)
     test = _Test(
         of=of,
         proof=proof,
-        harm=lambda events: sequences.beyond(Share(events, of.trials), stable, slope=slope, proof=proof),
-        safe=lambda enough: sequences.beyond(stable, of, slope=1 / slope, proof=enough),
+        harm=lambda events: harm(Share(events, of.trials), proof),
+        safe=lambda enough: safe(of, enough),
         edge=slope * stable.estimate,
         edge_scatter=slope * _scatter(stable),
+        is_least=is_least,
     )
     within = test.agreeing(_changes(sequences.ratio(of, stable, level)), percents)
     estimate = 100 * (of.estimate / stable.estimate - 1) if stable.events else None
@@ -81,52 +92,6 @@ def increase(of: Share, stable: Share, percents: float, level: float, *, noun: s
         f"{phrases.percent(stable.estimate)} of {stable.trials:,.0f}, {_change(estimate, within)}",
         limit=percents,
         limit_text=phrases.signed(percents),
-        estimate=estimate,
-        within=within,
-    )
-
-
-@_remembered
-def least(of: Share, limit: float, level: float, *, noun: str) -> Finding:
-    """A share, at least `limit`."""
-    test = _Test(
-        of=of,
-        proof=sequences.price(level),
-        harm=sequences.less(of.trials, limit),
-        safe=lambda _: sequences.above(of, limit),
-        edge=limit,
-        is_least=True,
-    )
-    within = test.agreeing(sequences.interval(of, level), limit)
-    return test.finding(
-        text=f"{_percents(of.estimate, within)} of {phrases.count(of.trials, noun)}",
-        limit=limit,
-        limit_text=phrases.percent(limit),
-        estimate=of.estimate,
-        within=within,
-    )
-
-
-@_remembered
-def loss(of: Share, stable: Share, percents: float, level: float, *, noun: str) -> Finding:
-    """A share, at most so many percent below stable's."""
-    proof, slope = sequences.price(level), 1 - percents / 100
-    test = _Test(
-        of=of,
-        proof=proof,
-        harm=lambda events: sequences.beyond(stable, Share(events, of.trials), slope=1 / slope, proof=proof),
-        safe=lambda enough: sequences.beyond(of, stable, slope=slope, proof=enough),
-        edge=slope * stable.estimate,
-        edge_scatter=slope * _scatter(stable),
-        is_least=True,
-    )
-    within = test.agreeing(_changes(sequences.ratio(of, stable, level)), -percents)
-    estimate = 100 * (of.estimate / stable.estimate - 1) if stable.events else None
-    return test.finding(
-        text=f"{phrases.percent(of.estimate)} of {phrases.count(of.trials, noun)} against "
-        f"{phrases.percent(stable.estimate)} of {stable.trials:,.0f}, {_change(estimate, within)}",
-        limit=-percents,
-        limit_text=phrases.signed(-percents),
         estimate=estimate,
         within=within,
     )

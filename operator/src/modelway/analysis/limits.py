@@ -44,7 +44,7 @@ def _errors(limit: Limit, window: Window, level: float) -> Finding:
     if not limit.is_relative:
         return findings.share(own, limit.value, level, noun="requests")
     stable = _share(window.stable.errors, window.stable.requests)
-    return findings.increase(own, stable, limit.value, level, noun="requests")
+    return findings.change(own, stable, limit.value, level, noun="requests")
 
 
 def _latency(limit: Limit, window: Window, level: float) -> Finding:
@@ -73,7 +73,7 @@ def _disagreement(limit: Limit, window: Window, level: float) -> Finding | None:
     if not window.has_baseline:
         return None
     if limit.is_relative:
-        return findings.increase(own, baseline, limit.value, level, noun="pairs of answers")
+        return findings.change(own, baseline, limit.value, level, noun="pairs of answers")
     return findings.excess(own, baseline, limit.value, level, noun="pairs of answers")
 
 
@@ -86,9 +86,9 @@ def _failures(limit: Limit, window: Window, level: float) -> Finding:
 def _accuracy(limit: Limit, window: Window, level: float) -> Finding:
     own = _share(window.candidate.right, window.candidate.labels)
     if not limit.is_relative:
-        return findings.least(own, limit.value, level, noun="labelled answers")
+        return findings.share(own, limit.value, level, noun="labelled answers", is_least=True)
     stable = _share(window.stable.right, window.stable.labels)
-    return findings.loss(own, stable, limit.value, level, noun="labelled answers")
+    return findings.change(own, stable, -limit.value, level, noun="labelled answers")
 
 
 def _share(events: int, trials: int) -> Share:
