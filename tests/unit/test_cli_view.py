@@ -188,7 +188,7 @@ def test_the_page_shows_how_groups_were_judged_and_the_worst(segments: dict[str,
         pytest.param([_condition("Paused", "AwaitingApproval")], "modelway promote fraud -n payments", id="approval"),
         pytest.param(
             [_condition("Stalled", "RolloutFailed"), _condition("RevisionFailed", "ModelLoadFailed")],
-            "modelway-runtime serve",
+            "modelway-runtime check",
             id="the failure itself, not that there was one",
         ),
         pytest.param([_condition("Reconciling", "ImagePullFailed")], "image name", id="trouble that may heal"),
