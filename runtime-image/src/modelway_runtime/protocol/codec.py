@@ -89,7 +89,7 @@ class Codec:
             if json_length > len(body):
                 raise BadRequest(f"the body has {len(body)} bytes, but its JSON should have {json_length}")
             text = memoryview(body)[:json_length]
-        request = _read(text)
+        request = elements.body(_DECODE, text)
         interface = self.interface
         tensors: Arrays = {}
         place = json_length
@@ -161,17 +161,6 @@ class Codec:
             if parameters.binary_data is not None:
                 (packed.add if parameters.binary_data else packed.discard)(output.name)
         return Request(tensors, request.id, names, frozenset(packed))
-
-
-def _read(text: bytes | memoryview) -> _InferRequest:
-    try:
-        return _DECODE(text)
-    except msgspec.ValidationError as error:
-        raise BadRequest(elements.located(error)) from error
-    except msgspec.DecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise BadRequest("the body is nested too deeply") from error
 
 
 def _from_json(tensor: _InputTensor, spec: TensorSpec, field: str) -> Array:

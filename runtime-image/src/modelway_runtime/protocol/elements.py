@@ -1,14 +1,17 @@
 """Elements of tensors in JSON: flat or nested lists to arrays. Pure. An error names the field."""
 
 import math
+from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from modelway_runtime.protocol.datatypes import DTYPES, JSON_TYPES
 from modelway_runtime.protocol.tensors import Array, BadRequest
+
+T = TypeVar("T")
 
 
 def shaped(raw: bytes, datatype: str, shape: tuple[int, ...], field: str) -> Array:
@@ -74,6 +77,18 @@ def plain(values: Any) -> Any:
 def text(item: object) -> str:
     """An element of a string tensor."""
     return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+
+
+def body(decode: Callable[[Any], T], content: bytes | memoryview) -> T:
+    """A whole body through its decoder; raises BadRequest."""
+    try:
+        return decode(content)
+    except msgspec.ValidationError as error:
+        raise BadRequest(located(error)) from error
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise BadRequest("the body is nested too deeply") from error
 
 
 def located(error: Exception, field: str = "", datatype: str = "") -> str:

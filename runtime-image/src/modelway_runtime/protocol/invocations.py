@@ -68,7 +68,7 @@ class Invocations:
         return JSON, tabular.encoded({"predictions": tabular.by_row(results)})
 
     def _from_json(self, body: bytes) -> Arrays:
-        request = _read(body)
+        request = elements.body(_BODY.decode, body)
         given = [form for form in _FORMS if (one := getattr(request, form)) is not None and one != msgspec.Raw()]
         if len(given) != 1:
             raise BadRequest(f"the body needs exactly one of {', '.join(_FORMS)}")
@@ -95,17 +95,6 @@ class Invocations:
         texts = _text_columns(names, self._interface)
         cells = [[_cell(cell, is_text=index in texts) for index, cell in enumerate(line)] for line in lines]
         return columns.table(names, cells, self._interface, "csv")
-
-
-def _read(body: bytes) -> _Body:
-    try:
-        return _BODY.decode(body)
-    except msgspec.ValidationError as error:
-        raise BadRequest(elements.located(error)) from error
-    except msgspec.DecodeError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from error
-    except RecursionError as error:
-        raise BadRequest("the body is nested too deeply") from error
 
 
 def _has_header(lines: Sequence[Sequence[str]], content_type: bytes, interface: Interface) -> bool:

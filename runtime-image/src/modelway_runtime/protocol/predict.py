@@ -37,14 +37,7 @@ class Predict:
     def decode(self, body: bytes, headers: Mapping[bytes, bytes]) -> Prediction:
         """A request; raises BadRequest."""
         del headers
-        try:
-            request = _BODY.decode(body)
-        except msgspec.ValidationError as error:
-            raise BadRequest(elements.located(error)) from error
-        except msgspec.DecodeError as error:
-            raise BadRequest(f"the body is not JSON: {error}") from error
-        except RecursionError as error:
-            raise BadRequest("the body is nested too deeply") from error
+        request = elements.body(_BODY.decode, body)
         instances, inputs = bytes(request.instances), bytes(request.inputs)
         if bool(instances) == bool(inputs):
             raise BadRequest("the body needs either instances or inputs")
