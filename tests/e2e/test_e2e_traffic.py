@@ -68,7 +68,8 @@ async def test_16_an_abort_loses_nothing(where: Place, known: Models) -> None:
 
 
 async def test_16_a_return_during_the_bake_loses_nothing_and_starts_no_pod(where: Place, known: Models) -> None:
-    rollout = {"strategy": "Canary", "steps": [{"weight": 50}], "bake": "10m"}
+    # A process that ends by itself is out of the traffic when two probes, 2 s apart, have seen it drain.
+    rollout = {"strategy": "Canary", "steps": [{"weight": 50}], "bake": "10m", "drain": "8s"}
     async with street(where, known, "baked", rollout) as seen:
         old = set(seen.pods())
         seen.apply("2", rollout)
