@@ -1,6 +1,7 @@
 """Rollouts that do not end in promotion: superseded, aborted from anywhere, reverted, undone, retried."""
 
 import json
+from datetime import timedelta
 from functools import cache
 
 import pytest
@@ -388,3 +389,19 @@ def test_05_and_18_first_versions_in_quick_succession_drain_and_keep_the_budget(
         upgrade(world, version)
     world.run_to_phase("Healthy")
     serves_alone(world, "v3")
+
+
+@pytest.mark.parametrize("delay", [1, 14])
+def test_05_a_route_that_somebody_deleted_is_in_force_until_its_successor_is(delay: int) -> None:
+    world = served(
+        {"strategy": "Canary", "steps": [{"weight": 50, "hold": "1h"}], "settle": "5s", "drain": "10s", "bake": "30s"}
+    )
+    upgrade(world, "v2")
+    reach(world, step=0, state="Holding")
+    world.gateway.delay = timedelta(seconds=delay)
+    upgrade(world, "v1")
+    found = world.store.find(kinds.HTTP_ROUTE, models.NAMESPACE, "fraud")
+    assert found is not None
+    world.store.remove(kinds.HTTP_ROUTE, found)
+    rest(world)
+    serves_alone(world, "v1")

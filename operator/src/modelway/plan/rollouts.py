@@ -272,7 +272,7 @@ def retired(scene: Scene) -> Record:
             continue
         if until is not None:
             found[revision.name] = until
-        elif scene.is_programmed or not scene.observed.route:
+        elif scene.is_programmed or scene.is_unrouted:
             found[revision.name] = scene.observed.rounded_up + scene.strategy.drain + _preview_ends(scene, revision)
     return record if found == record.retire_at else replace(record, retire_at=MappingProxyType(found))
 

@@ -262,7 +262,16 @@ class Scene:
 
     def has_traffic(self, revision: Revision) -> bool:
         """Whether any request may still be sent to the revision, also by a proxy that is behind."""
-        return self.is_in_use(revision) or not (self.is_programmed or self.observed.route is None)
+        return self.is_in_use(revision) or not (self.is_programmed or self.is_unrouted)
+
+    @cached_property
+    def is_unrouted(self) -> bool:
+        """Whether there is no route and none comes in its place.
+
+        One that somebody deleted is in force until the gateway has confirmed the one that is written in its place.
+        """
+        is_written = self.serving is not None and self.serving.ready > 0 and self.observed.rival is None
+        return self.observed.route is None and not is_written
 
     @cached_property
     def is_union(self) -> bool:
