@@ -330,6 +330,18 @@ def test_a_container_that_ends_during_the_bake_is_a_verdict_too() -> None:
     assert world.condition("RolledBack")["reason"] == "CandidateUnhealthy"
 
 
+def test_a_container_that_hangs_until_its_liveness_probe_ends_it_is_a_verdict() -> None:
+    world = serving(judged(ERRORS))
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy", within=3600)
+    world.run_for(30)
+    world.kubelet.unready.add(world.pods("v2")[0]["metadata"]["uid"])
+    world.run_for(95)
+    world.kubelet.kill(world.pods("v2")[0])
+    world.run_to_phase("RolledBack", within=60)
+    assert world.condition("RolledBack")["reason"] == "CandidateUnhealthy"
+
+
 def test_61_between_two_readings_nothing_is_written() -> None:
     world = serving(judged(ERRORS, interval="1m", steps=({"weight": 10, "hold": "1h"},)))
     upgrade(world, "v2")

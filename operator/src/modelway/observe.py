@@ -258,6 +258,7 @@ def _ended(raw: Mapping[str, Any]) -> Ended:
         reason=raw.get("reason", ""),
         exit_code=raw.get("exitCode", 0),
         message=raw.get("message", ""),
+        started_at=_moment(raw.get("startedAt")),
         at=_moment(raw.get("finishedAt")),
     )
 

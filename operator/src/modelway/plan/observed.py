@@ -35,6 +35,7 @@ class Ended:
     reason: str
     exit_code: int
     message: str
+    started_at: datetime | None = None
     at: datetime | None = None
 
 

@@ -68,8 +68,10 @@ def _trouble(reason: str, pod: Pod, message: str) -> Trouble:
     )
 
 
-FLIP = timedelta(seconds=2), timedelta(seconds=10)
-"""How long before and after the end of its container the kubelet may say that a pod ceased to be ready."""
+BIRTH = timedelta(seconds=2)
+"""How long after its creation the kubelet first says of a pod that it is not ready."""
+FLIP = timedelta(seconds=10)
+"""How long after the end of its container the kubelet may say that a pod ceased to be ready."""
 
 
 def unhealthy(revision: Revision) -> Trouble | None:
@@ -85,12 +87,18 @@ def unhealthy(revision: Revision) -> Trouble | None:
 
 
 def _ended_in_service(pod: Pod, container: Container) -> bool:
-    """Whether the pod ceased to be ready when its container ended; one that fails before it is ready never was."""
+    """Whether the pod ceased to be ready in that run of its container; one that fails before it is ready never was.
+
+    It may have ceased long before the end: one that hangs is ended by its liveness probe only a minute later, and one
+    that ends by itself drains first.
+    """
     ended, changed, created = container.ended, pod.ready_changed_at, pod.created_at
-    if pod.is_ready or ended is None or ended.at is None or changed is None or created is None:
+    if pod.is_ready or ended is None or changed is None or created is None:
+        return False
+    if ended.started_at is None or ended.at is None:
         return False
     is_lost = ended.exit_code == _UNKNOWN_CODE and ended.reason in _UNKNOWN_REASONS
-    return not is_lost and ended.at - FLIP[0] <= changed <= ended.at + FLIP[1] and changed > created + FLIP[0]
+    return not is_lost and ended.started_at < changed <= ended.at + FLIP and changed > created + BIRTH
 
 
 _KILLED = 137
