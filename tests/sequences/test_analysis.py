@@ -95,6 +95,46 @@ def test_without_feedback_accuracy_says_nothing() -> None:
     assert "labelled answers" in world.condition("AnalysisPassing")["message"]
 
 
+OFF = {"name": "off", "builtin": "MeanAbsoluteError", "max": 2, "maxIncreasePercent": 10, "clip": 10}
+
+
+@pytest.mark.parametrize(
+    ("off", "phase"),
+    [(1.0, "Healthy"), (1.05, "Healthy"), (3.0, "RolledBack"), (1.4, "RolledBack")],
+    ids=["as-near", "a-little-further", "beyond-the-most", "further-than-stable"],
+)
+def test_a_candidate_whose_predictions_are_further_off_is_taken_back(off: float, phase: str) -> None:
+    world = serving(judged(OFF))
+    world.callers.told = 0.5
+    world.script("v2", off=off)
+    upgrade(world, "v2")
+    world.run_to_phase(phase, within=7200)
+    serves_alone(world, "v2" if phase == "Healthy" else "v1")
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(1.0, "Pass"), (3.0, "Fail")])
+def test_errors_without_a_bound_are_held_against_a_most(off: float, verdict: str) -> None:
+    world = serving(judged({"name": "off", "builtin": "MeanAbsoluteError", "max": 2}))
+    world.callers.told = 0.5
+    world.script("v2", off=off)
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy" if verdict == "Pass" else "RolledBack", within=7200)
+    assert evidence(world, 2)["decisions"][0]["judgements"][0]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("told", "reason"), [(0.0, "NoData"), (0.01, "InsufficientSamples")])
+def test_56_too_few_outcomes_hold_the_step(told: float, reason: str) -> None:
+    world = serving(judged(OFF))
+    world.callers.told = told
+    world.script("v2", off=1.2)
+    upgrade(world, "v2")
+    reach(world, 0, "Analyzing")
+    world.run_for(1200)
+    assert world.rollout()["stepState"] == "Analyzing"
+    assert verdict(world) == ("Unknown", reason)
+    assert "numeric outcomes" in world.condition("AnalysisPassing")["message"]
+
+
 def test_56_without_requests_a_step_neither_passes_nor_fails() -> None:
     world = serving(judged(ERRORS), rate=0)
     upgrade(world, "v2")

@@ -7,6 +7,7 @@ import pytest
 
 from modelway.analysis import archive as archives
 from modelway.analysis.archive import Archive, Decision
+from modelway.analysis.deviations import Moments
 from modelway.analysis.evidence import Evidence
 from modelway.analysis.figures import Answer, Pairs, Reading, Readings, Sums, bucket, upper
 from modelway.analysis.verdicts import Judgement, Verdict, combined
@@ -123,6 +124,20 @@ def test_the_worst_verdict_that_counts_is_the_one() -> None:
     assert found is not None
     assert found.verdict is Verdict.NO_DATA
     assert combined([judgement(Verdict.FAIL, is_dry_run=True)]) is None
+
+
+def test_errors_count_from_reading_to_reading_and_survive_being_written_down() -> None:
+    def told(after: int, *moments: Moments, run: str = "1") -> Readings:
+        sums = Sums(labels=sum(item.number for item in moments), deviations=dict(enumerate(moments, 28)))
+        return readings(replace(reading(1000), run=run, feedback={"1": sums}), after=after)
+
+    first, second = told(0, Moments(9, 13.5, 20.3)), told(30, Moments(11, 16.5, 24.9), Moments(1, 3.0, 9.0))
+    archived = archives.parse(Archive(rollout=3, current=gathered(first, second)).text())
+    assert archived.current == gathered(first, second)
+    seen = archived.current.sums["fraud-1"].deviations
+    assert seen == {28: pytest.approx((2, 3.0, 4.6)), 29: (1, 3.0, 9.0)}
+    restarted = archived.current.with_readings(told(60, Moments(1, 1.5, 2.25), run="2"), {})
+    assert restarted.sums["fraud-1"].deviations == {28: pytest.approx((2, 3.0, 4.6)), 29: (1, 3.0, 9.0)}
 
 
 def test_labels_count_for_the_revision_that_predicted_whoever_was_told() -> None:

@@ -1,6 +1,7 @@
 """Verdicts on metrics: which evidence is which verdict, what the messages say, and that every count has one."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelway.analysis.deviations import BOUNDS, Moments
 from modelway.analysis.figures import Answer, Pairs, Sums, bucket
 from modelway.analysis.judgement import judge, ratio_mismatch, spent
 from modelway.analysis.verdicts import Judgement, Verdict, combined
@@ -33,7 +35,13 @@ ANSWERS = Metric(name="answers", builtin="Disagreement", max=0.01)
 LOST = Metric(name="lost", builtin="CandidateFailures", max=0.02)
 TRUE = Metric(name="true", builtin="Accuracy", min=0.9)
 AS_TRUE = Metric(name="true", builtin="Accuracy", max_decrease_percent=5)
-BUILTIN = (ERRORS, MORE_ERRORS, SLOW, SLOWER, SLOWER_HALF, FLOW, LEAST_FLOW, ANSWERS, LOST, TRUE, AS_TRUE)
+OFF = Metric(name="off", builtin="MeanAbsoluteError", max=2)
+NEAR = Metric(name="off", builtin="MeanAbsoluteError", max=2, clip=20)
+AS_NEAR = Metric(name="off", builtin="MeanAbsoluteError", max_increase_percent=10, clip=20)
+BUILTIN = (
+    *(ERRORS, MORE_ERRORS, SLOW, SLOWER, SLOWER_HALF, FLOW, LEAST_FLOW),
+    *(ANSWERS, LOST, TRUE, AS_TRUE, OFF, NEAR, AS_NEAR),
+)
 AUC = Metric.model_validate({"name": "auc", "prometheus": PROMETHEUS, "min": 0.9})
 JUDGE = Metric.model_validate({"name": "judge", "web": {"url": "http://judge/verdict"}})
 ALERTS = Metric.model_validate(
@@ -42,7 +50,8 @@ ALERTS = Metric.model_validate(
 
 
 def _name(metric: Metric) -> str:
-    return f"{metric.builtin}-{'against stable' if metric.is_relative else 'alone'}"
+    clipped = "-clipped" if metric.clip and not metric.is_relative else ""
+    return f"{metric.builtin}-{'against stable' if metric.is_relative else 'alone'}{clipped}"
 
 
 def sums(requests: int, errors: int = 0, p99: float = 0.2) -> Sums:
@@ -62,6 +71,17 @@ def told(labels: int, right: int, stable: tuple[int, int] = (0, 0)) -> Window:
     """Of many answers those whose outcome is known."""
     others = replace(sums(190_000), labels=stable[0], right=stable[1])
     return window(replace(sums(10_000), labels=labels, right=right), others)
+
+
+def off(mean: float, number: int, stable: tuple[float, int] = (0, 0), large: int = 0) -> Window:
+    """Half of the errors are half as large as the mean, the others larger; some more are of 100."""
+
+    def missed(mean: float, number: int, large: int = 0) -> Sums:
+        halves = ((number // 2, error) for error in (0.5 * mean, 1.5 * mean))
+        both = {bisect_left(BOUNDS, error): Moments(half, half * error, half * error**2) for half, error in halves}
+        return Sums(deviations={**both, bisect_left(BOUNDS, 100): Moments(large, 1e2 * large, 1e4 * large)})
+
+    return window(missed(mean, number, large), missed(*stable))
 
 
 def paired(pairs: int, disagreements: int, baseline: int, noise: int) -> Window:
@@ -100,6 +120,17 @@ def judged(metric: Metric, seen: Window, analysis: Analysis = NO_HARM) -> Judgem
         pytest.param(TRUE, told(5000, 4510), "Pass", "Inconclusive", id="about as often right as it must be"),
         pytest.param(AS_TRUE, told(5000, 4000, (9000, 8500)), "Fail", "Fail", id="less often right than stable"),
         pytest.param(AS_TRUE, told(9000, 8500, (9000, 8400)), "Pass", "Pass", id="as often right as stable"),
+        pytest.param(OFF, off(3, 1000), "Fail", "Fail", id="far off"),
+        pytest.param(OFF, off(1, 1000), "Pass", "Inconclusive", id="near, and it could be far off once"),
+        pytest.param(OFF, off(1.9, 1000, large=3), "Pass", "Inconclusive", id="three large errors"),
+        pytest.param(OFF, off(3, 300), "Fail", "Fail", id="proof from few outcomes is proof, too"),
+        pytest.param(OFF, off(1, 300), "InsufficientSamples", "InsufficientSamples", id="few outcomes"),
+        pytest.param(NEAR, off(1, 1000), "Pass", "Pass", id="near, and a large error counts as 20"),
+        pytest.param(NEAR, off(1.9, 1000), "Pass", "Inconclusive", id="about as near as it must be"),
+        pytest.param(NEAR, off(1.9, 1000, large=30), "Fail", "Fail", id="thirty errors that count as 20"),
+        pytest.param(AS_NEAR, off(3, 2000, (2, 9000)), "Fail", "Fail", id="further off than stable"),
+        pytest.param(AS_NEAR, off(2, 20_000, (2, 20_000)), "Pass", "Pass", id="as near as stable"),
+        pytest.param(AS_NEAR, off(2.1, 1000, (2, 9000)), "Pass", "Inconclusive", id="about as near as stable"),
         pytest.param(LEAST_FLOW, window(sums(1000)), "Pass", "Pass", id="more than the least rate"),
         pytest.param(ANSWERS, paired(20_000, 1000, 2000, 20), "Fail", "Fail", id="other answers"),
         pytest.param(ANSWERS, paired(20_000, 1000, 2000, 100), "Pass", "Inconclusive", id="a noisy model"),
@@ -282,6 +313,43 @@ def test_answers_of_providers_amount_to_a_verdict(metric: Metric, known: Tally |
                 "limit of -5 %"
             ),
         ),
+        (OFF, off(3, 1000), NO_HARM, "off: 3 [2.8, no bound] of 1,000 numeric outcomes, above the limit of 2"),
+        (
+            OFF,
+            off(1, 1000),
+            NO_HARM,
+            (
+                "off: 1 [0.93, no bound] of 1,000 numeric outcomes, not proven to be above the limit of 2 "
+                "(2.2 would have been)"
+            ),
+        ),
+        (
+            NEAR,
+            off(1.9, 1000, large=30),
+            NO_HARM,
+            "off: 2.4 [2, 2.9] of 1,030 numeric outcomes, 30 of them counted as 20, above the limit of 2",
+        ),
+        (
+            NEAR,
+            off(1.9, 1000),
+            EVIDENCE,
+            "off: 1.9 [1.8, 2.2] of 1,000 numeric outcomes, not proven to be within the limit of 2",
+        ),
+        (
+            AS_NEAR,
+            off(3, 2000, (2, 9000)),
+            NO_HARM,
+            "off: 3 of 2,000 numeric outcomes against 2 of 9,000, +50 % [+38.7 %, +63.4 %], above the limit of +10 %",
+        ),
+        (
+            AS_NEAR,
+            off(2.1, 2000, (2, 9000)),
+            NO_HARM,
+            (
+                "off: 2.1 of 2,000 numeric outcomes against 2 of 9,000, +5 % [-3 %, +15.9 %], not proven to be above "
+                "the limit of +10 % (+19.1 % would have been)"
+            ),
+        ),
         (
             ANSWERS,
             paired(20_000, 1000, 2000, 20),
@@ -386,7 +454,15 @@ def test_more_errors_never_make_a_verdict_better(requests: int, errors: float, m
 def windows(draw: st.DrawFn) -> Window:
     counts = st.one_of(st.integers(0, 30), st.integers(0, 10**7))
     latencies = st.dictionaries(st.integers(0, 450), st.integers(0, 10**6), max_size=8)
-    every = st.builds(Sums, requests=counts, errors=counts, latency=latencies, labels=counts, right=counts)
+    moments = st.builds(
+        lambda number, part: Moments(number, number * part, number * part * part),
+        st.integers(1, 10**6),
+        st.floats(2, 5),
+    )
+    deviations = st.fixed_dictionaries({}, optional={bisect_left(BOUNDS, 5): moments})
+    every = st.builds(
+        Sums, requests=counts, errors=counts, latency=latencies, labels=counts, right=counts, deviations=deviations
+    )
     pairs = st.builds(
         Pairs,
         pairs=counts,

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelway.analysis.deviations import Moments
 from modelway.analysis.figures import Answer, Pairs, Sums
 from modelway.analysis.window import Tally, Window, tally
 from modelway.api.analysis import Metric
@@ -39,7 +40,9 @@ def windows(draw: st.DrawFn) -> Window:
 
 def sums() -> st.SearchStrategy[Sums]:
     latency = st.dictionaries(st.integers(0, 500), st.integers(0, 10**6), max_size=20)
-    return st.builds(Sums, requests=COUNTS, errors=COUNTS, latency=latency)
+    amounts = st.floats(0, 1e30)
+    deviations = st.dictionaries(st.integers(0, 72), st.builds(Moments, COUNTS, amounts, amounts), max_size=5)
+    return st.builds(Sums, requests=COUNTS, errors=COUNTS, latency=latency, deviations=deviations)
 
 
 def pairs() -> st.SearchStrategy[Pairs]:

@@ -1,11 +1,13 @@
 """Callers that send requests at an even rate, and what each process counted of them."""
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
 from modelway import kinds, names
+from modelway.analysis.deviations import BOUNDS, Moments
 from modelway.analysis.figures import Pairs, Reading, Sums, bucket
 from modelway.analysis.inquiry import Division, Target
 from modelway.kinds import Manifest
@@ -89,7 +91,9 @@ class Callers:
         revision = self._store.find(kinds.CONTROLLER_REVISION, namespace, name)
         script = self._scripts.of(revision["data"]["source"]["model"]["uri"] if revision else "")
         labels = math.floor(answered * self.told)
-        return {name.rpartition("-")[2]: Sums(labels=labels, right=math.floor(labels * script.accuracy))}
+        right, half = math.floor(labels * script.accuracy), labels // 2
+        off = {bisect_left(BOUNDS, error): Moments(half, half * error, half * error**2) for error in script.errors_off}
+        return {name.rpartition("-")[2]: Sums(labels=labels, right=right, deviations=off if half else {})}
 
     def _process(self, run: str) -> Process:
         return self._divided.setdefault(run, Process(run))

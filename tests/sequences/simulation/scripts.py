@@ -41,15 +41,22 @@ class Script:
     ends: float = 2
     """Seconds from SIGTERM to the end."""
     errors: float = 0.0
+    """Share of the requests that fail."""
     accuracy: float = 0.9
     """Share of the predictions that come true."""
-    """Share of the requests that fail."""
+    off: float = 1.0
+    """How far its predictions are off on average: half of them less by a half, the others more."""
     errors_of: Mapping[str, float] = field(default_factory=dict)
     """Share of the requests that fail, by the value that they bring, in place of `errors`."""
     flips: float = 0.0
     """Share of its answers that differ from those of a version without flips."""
     latency: float = 0.02
     """Median duration of a request in seconds."""
+
+    @property
+    def errors_off(self) -> tuple[float, float]:
+        """How far its predictions are off, in halves of all cases."""
+        return 0.5 * self.off, 1.5 * self.off
 
     def duration(self, number: int) -> float:
         """How long one of its answers takes, in seconds."""

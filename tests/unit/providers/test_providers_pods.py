@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import web
 
+from modelway.analysis.deviations import Moments
 from modelway.analysis.figures import Divided, Pairs, Reading, Sums
 from modelway.analysis.inquiry import Division, Target
 from modelway.providers import pods
@@ -60,6 +61,31 @@ async def test_a_pods_figures_become_a_reading(serve: Any, saying: Any, caller: 
     )
     assert await read(caller, target(site.address)) == Heard((reading,), ())
     assert site.asked == [("GET", "/internal/figures", "")]
+
+
+async def test_outcomes_are_read_by_revision(serve: Any, saying: Any, caller: Caller) -> None:
+    told = {"labels": 5, "right": 3, "deviations": {"28": [2, 3, 4.5], "0": [1, 0, 0.0]}}
+    site = await serve(saying(FIGURES | {"feedback": {HASH: told, "0": {"labels": 1, "right": 1}}}))
+    (reading,) = (await read(caller, target(site.address))).readings
+    off = {28: Moments(2, 3.0, 4.5), 0: Moments(1, 0.0, 0.0)}
+    assert reading.feedback == {HASH: Sums(labels=5, right=3, deviations=off), "0": Sums(labels=1, right=1)}
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"28": [2, 5.0, 4.5]},
+        {"28": [2, 3.0, 9.0]},
+        {"73": [1, 1.0, 1.0]},
+        {"-1": [1, 1.0, 1.0]},
+        {"28": [2, -3.0, 4.5]},
+        {"28": [2, 3.0]},
+        {"28": [2.5, 3.0, 4.5]},
+    ],
+)
+async def test_errors_that_cannot_be_are_silence(serve: Any, saying: Any, caller: Caller, off: Any) -> None:
+    site = await serve(saying(FIGURES | {"feedback": {HASH: {"labels": 5, "right": 3, "deviations": off}}}))
+    assert (await read(caller, target(site.address))).silent == ("fraud-1",)
 
 
 async def test_the_comparators_pairs_and_examples_become_a_reading(serve: Any, saying: Any, caller: Caller) -> None:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
+from modelway.analysis import deviations
+from modelway.analysis.deviations import Deviations
+
 RATIO = 1.05
 """Upper bound of a bucket, divided by the one below."""
 
@@ -36,6 +39,8 @@ class Sums:
     """Predictions whose outcome was told."""
     right: int = 0
     """Those among them that came true."""
+    deviations: Deviations = field(default_factory=dict)
+    """How far predictions that are numbers were off."""
 
     @property
     def answered(self) -> int:
@@ -52,6 +57,7 @@ class Sums:
             latency=latency,
             labels=self.labels + other.labels,
             right=self.right + other.right,
+            deviations=deviations.added(self.deviations, other.deviations),
         )
 
     def since(self, earlier: "Sums") -> "Sums":
@@ -66,6 +72,7 @@ class Sums:
             },
             labels=max(0, self.labels - earlier.labels),
             right=max(0, self.right - earlier.right),
+            deviations=deviations.since(self.deviations, earlier.deviations),
         )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from modelway.analysis import figures, phrases, quantiles, searches, sequences
+from modelway.analysis import figures, means, phrases, quantiles, searches, sequences
+from modelway.analysis.deviations import Errors
 from modelway.analysis.quantiles import Durations, Histogram
 from modelway.analysis.sequences import Evidence, Interval, Share
 
@@ -168,6 +169,59 @@ def slowdown(counts: Histogram, others: Histogram, quantile: float, percents: fl
         within=within,
         is_harm=low is not None and low >= buckets - 1e-9,
         safety=lambda: float(high is not None and high <= buckets + 1e-9),
+        smallest=smallest,
+    )
+
+
+@_remembered
+def mean(of: Errors, limit: float, level: float, *, noun: str) -> Finding:
+    """A mean of errors, at most `limit`."""
+    proof, within = sequences.price(level), means.interval(of, level, limit)
+    evidence, safety = means.above(of, limit), means.below(of, limit)
+    low, high = within
+
+    def smallest() -> str | None:
+        # As much larger as takes the lower bound to the limit.
+        return phrases.number(of.mean * limit / low) if low else None
+
+    return Finding(
+        text=f"{_mean(of, within)} of {phrases.count(of.moments.number, noun)}{_clipped(of)}",
+        limit=limit,
+        limit_text=phrases.number(limit),
+        estimate=of.mean,
+        within=Interval(
+            limit if evidence >= proof and (low or 0.0) < limit else low,
+            limit if safety >= proof and high is not None and high > limit else high,
+        ),
+        is_harm=evidence >= proof,
+        safety=lambda: max(0.0, safety / proof),
+        smallest=smallest,
+    )
+
+
+@_remembered
+def mean_change(of: Errors, stable: Errors, percents: float, level: float, *, noun: str) -> Finding:
+    """A mean of errors, at most so many percent above stable's: two sequences, each at half of the level."""
+    own, other = (means.interval(each, level / 2, 1.0) for each in (of, stable))
+    within = _changes(Interval(_divided(own.low, other.high) or 0.0, _divided(own.high, other.low)))
+    estimate = 100 * (of.mean / stable.mean - 1) if stable.mean else None
+    low, high = within
+
+    def smallest() -> str | None:
+        # As much larger as takes the lower bound to the limit.
+        if low is None or low <= -100 or estimate is None:
+            return None
+        return phrases.signed((100 + estimate) * (100 + percents) / (100 + low) - 100)
+
+    return Finding(
+        text=f"{phrases.number(of.mean)} of {phrases.count(of.moments.number, noun)}{_clipped(of)} against "
+        f"{phrases.number(stable.mean)} of {stable.moments.number:,}, {_change(estimate, within)}",
+        limit=percents,
+        limit_text=phrases.signed(percents),
+        estimate=estimate,
+        within=within,
+        is_harm=low is not None and low >= percents,
+        safety=lambda: float(high is not None and high <= percents),
         smallest=smallest,
     )
 
@@ -335,6 +389,18 @@ def _change(percents: float | None, within: Interval) -> str:
 
 def _percents(estimate: float, within: Interval) -> str:
     return f"{phrases.percent(estimate)} {phrases.bounds(within, phrases.percent)}"
+
+
+def _mean(of: Errors, within: Interval) -> str:
+    return f"{phrases.number(of.mean)} {phrases.bounds(within, phrases.number)}"
+
+
+def _clipped(of: Errors) -> str:
+    return f", {of.clipped:,} of them counted as {phrases.number(of.most)}" if of.most and of.clipped else ""
+
+
+def _divided(some: float | None, by: float | None) -> float | None:
+    return some / by if some is not None and by else None
 
 
 def _quantile(of: Durations, within: Interval) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from modelway.analysis import findings
+from modelway.analysis import deviations, findings
 from modelway.analysis.findings import Finding
 from modelway.analysis.sequences import Share
 from modelway.analysis.window import Window
@@ -18,6 +18,8 @@ class Limit:
     builtin: str
     value: float
     """In the unit of the figure, or percent."""
+    clip: float | None = None
+    """The largest error that counts."""
     is_relative: bool
     """Whether it compares the candidate with stable; then `value` is a percentage."""
 
@@ -27,7 +29,7 @@ def of(metric: Metric) -> tuple[Limit, ...]:
     absolute = (metric.max, metric.min)
     relative = (metric.max_increase_percent, metric.max_decrease_percent)
     return tuple(
-        Limit(builtin=metric.builtin or "", value=value, is_relative=values is relative)
+        Limit(builtin=metric.builtin or "", value=value, clip=metric.clip, is_relative=values is relative)
         for values in (absolute, relative)
         for value in values
         if value is not None
@@ -91,6 +93,14 @@ def _accuracy(limit: Limit, window: Window, level: float) -> Finding:
     return findings.change(own, stable, -limit.value, level, noun="labelled answers")
 
 
+def _deviation(limit: Limit, window: Window, level: float) -> Finding:
+    own = deviations.clipped(window.candidate.deviations, limit.clip)
+    if not limit.is_relative:
+        return findings.mean(own, limit.value, level, noun="numeric outcomes")
+    stable = deviations.clipped(window.stable.deviations, limit.clip)
+    return findings.mean_change(own, stable, limit.value, level, noun="numeric outcomes")
+
+
 def _share(events: int, trials: int) -> Share:
     """Of counts that are read one after the other; an event is never without its trial."""
     return Share(min(events, trials), trials)
@@ -103,6 +113,7 @@ _FINDINGS: Mapping[str, Callable[[Limit, Window, float], Finding | None]] = Mapp
         "Disagreement": _disagreement,
         "CandidateFailures": _failures,
         "Accuracy": _accuracy,
+        "MeanAbsoluteError": _deviation,
         **dict.fromkeys(LATENCIES, _latency),
     }
 )

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from modelway.analysis import deviations
 from modelway.analysis.figures import Sums
 from modelway.analysis.limits import Limit
 from modelway.analysis.window import Window
@@ -52,6 +53,8 @@ def _requests(limit: Limit, of: str, sums: Sums, fewest: int) -> Samples:
         return Samples(of=of, noun="answered requests", count=sums.answered, fewest=fewest)
     if limit.builtin == "Accuracy":
         return Samples(of=of, noun="labelled answers", count=sums.labels, fewest=fewest)
+    if limit.builtin == "MeanAbsoluteError":
+        return Samples(of=of, noun="numeric outcomes", count=deviations.count(sums.deviations), fewest=fewest)
     return Samples(of=of, noun="requests", count=sums.requests, fewest=fewest)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic.alias_generators import to_camel
 
 from modelway.analysis import quantiles
+from modelway.analysis.deviations import Moments
 from modelway.analysis.figures import Answer, Pairs, Sums
 from modelway.analysis.quantiles import Histogram
 from modelway.api.analysis import Metric
@@ -146,7 +147,9 @@ def _is_failure(verdict: str, value: float | None, metric: Metric) -> bool:
 def _sums_to_json(sums: Sums) -> Json:
     latency = {str(bucket): count for bucket, count in sorted(sums.latency.items())}
     labelled = {"labels": sums.labels, "right": sums.right} if sums.labels else {}
-    return {"requests": sums.requests, "errors": sums.errors, "latency": latency, **labelled}
+    off = {str(bucket): list(moments) for bucket, moments in sorted(sums.deviations.items())}
+    told = {**labelled, **({"deviations": off} if off else {})}
+    return {"requests": sums.requests, "errors": sums.errors, "latency": latency, **told}
 
 
 def _sums_from_json(kept: Mapping[str, Any]) -> Sums:
@@ -157,4 +160,5 @@ def _sums_from_json(kept: Mapping[str, Any]) -> Sums:
         latency=latency,
         labels=kept.get("labels", 0),
         right=kept.get("right", 0),
+        deviations={int(bucket): Moments(*moments) for bucket, moments in kept.get("deviations", {}).items()},
     )

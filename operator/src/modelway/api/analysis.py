@@ -1,5 +1,6 @@
 """`spec.rollout.analysis`: the evidence that a rollout asks for before it goes on. Pure."""
 
+import math
 from datetime import timedelta
 from typing import Annotated, Final, Literal
 
@@ -16,14 +17,18 @@ _ADDRESS = matching(
 Address = Annotated[str, StringConstraints(min_length=1, max_length=512), _ADDRESS]
 
 _LARGEST: Final = 1_000_000_000_000_000
-Bound = Annotated[
-    float,
-    Field(ge=-_LARGEST, le=_LARGEST),
-    WithJsonSchema({"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST}),
-]
+
+
+def _number(least: float) -> WithJsonSchema:
+    return WithJsonSchema({"type": "number", "minimum": least, "maximum": _LARGEST})
+
+
+Bound = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST), _number(-_LARGEST)]
 
 LATENCIES: Final = {"LatencyP50": 0.5, "LatencyP95": 0.95, "LatencyP99": 0.99}
 """The latency metrics, and the quantile that each is about."""
+
+DEVIATION: Final = "MeanAbsoluteError"
 
 LEAST: Final = ("Throughput", "Accuracy")
 """Metrics that fail when they are too low."""
@@ -113,6 +118,7 @@ class Metric(Struct):
             "LatencyP99",
             "Throughput",
             "Accuracy",
+            "MeanAbsoluteError",
             "Disagreement",
             "CandidateFailures",
         ]
@@ -120,8 +126,9 @@ class Metric(Struct):
     ) = None
     """A figure that the operator reads from the pods of both revisions, without Prometheus: `ErrorRate` is a share from
     0 to 1, latencies are seconds, `Throughput` is answered requests per second, `Accuracy` is the share of the
-    predictions that came true among those whose outcome callers told (`POST /v2/models/NAME/feedback`), `Disagreement`
-    and `CandidateFailures` are shares of the mirrored requests and need `shadow`."""
+    predictions that came true among those whose outcome callers told (`POST /v2/models/NAME/feedback`),
+    `MeanAbsoluteError` how far predictions that are numbers were off, `Disagreement` and `CandidateFailures` are shares
+    of the mirrored requests and need `shadow`."""
     prometheus: PrometheusQuery | None = None
     """A number from Prometheus."""
     web: WebCall | None = None
@@ -136,6 +143,9 @@ class Metric(Struct):
     """How far the candidate may lie above stable in the same time, such as `20`. For `builtin` only."""
     max_decrease_percent: Annotated[int, Field(ge=1, le=100)] | None = None
     """How far the candidate may lie below stable in the same time. For `Throughput` and `Accuracy` only."""
+    clip: Annotated[float, Field(ge=0, le=_LARGEST), _number(0)] | None = None
+    """The largest error that counts, in the unit of the predictions: what is further off counts as this much, in both
+    revisions. It is rounded up to 1, 2 or 5 times a power of ten. For `MeanAbsoluteError` only."""
     failure_limit: Annotated[int, Field(ge=1, le=100)] | None = None
     """How many answers in a row must be beyond the limit before the metric fails. For `prometheus`, `web` and
     `alertmanager`. Absent: 3 for a number, 1 for a verdict or an alert."""
@@ -202,14 +212,37 @@ class Metric(Struct):
         ),
         Rule(
             cel="!has(self.builtin) || !has(self.max) || self.max >= 0.0 && (self.builtin.startsWith('Latency') || "
-            "self.max <= 1.0)",
+            "self.builtin == 'MeanAbsoluteError' || self.max <= 1.0)",
             message="max of a share lies between 0 and 1, such as 0.01 for one percent; max of a latency is in "
             "seconds, such as 0.2",
             holds=lambda metric: (
                 metric.builtin is None
                 or metric.max is None
-                or (metric.max >= 0 and (metric.builtin in LATENCIES or metric.max <= 1))
+                or (metric.max >= 0 and (metric.builtin in (*LATENCIES, DEVIATION) or metric.max <= 1))
             ),
+        ),
+        Rule(
+            cel="!has(self.builtin) || self.builtin != 'MeanAbsoluteError' || !has(self.max) || self.max > 0.0 && "
+            "(!has(self.clip) || self.max < self.clip)",
+            message="max of MeanAbsoluteError is in the unit of the predictions, above 0 and below clip",
+            holds=lambda metric: (
+                metric.builtin != DEVIATION or metric.max is None or 0 < metric.max < (metric.clip or math.inf)
+            ),
+        ),
+        Rule(
+            cel="!has(self.builtin) || self.builtin != 'MeanAbsoluteError' || !has(self.maxIncreasePercent) || "
+            "has(self.clip)",
+            message="of errors without a bound nothing is proven against stable, whose largest may be still to come: "
+            "write clip, the largest error that counts, a few times a usual one",
+            holds=lambda metric: (
+                metric.builtin != DEVIATION or metric.max_increase_percent is None or metric.clip is not None
+            ),
+        ),
+        Rule(
+            cel="!has(self.clip) || has(self.builtin) && self.builtin == 'MeanAbsoluteError' && self.clip > 0.0",
+            message="clip bounds the errors of predictions that are numbers: it is above 0, and for MeanAbsoluteError "
+            "only",
+            holds=lambda metric: metric.clip is None or (metric.builtin == DEVIATION and metric.clip > 0),
         ),
         Rule(
             cel="!has(self.failureLimit) || !has(self.builtin)",
@@ -282,6 +315,16 @@ class Analysis(Struct):
             "10) == (has(metric.by.maxGroups) ? metric.by.maxGroups : 10)))",
             message="requests are divided in one way: write the same by in every metric that has one",
             holds=lambda analysis: len({metric.by for metric in analysis.metrics if metric.by}) <= 1,
+        ),
+        Rule(
+            cel="!has(self.decision) || self.decision != 'Evidence' || !has(self.metrics) || self.metrics.all(metric, "
+            "!has(metric.builtin) || metric.builtin != 'MeanAbsoluteError' || has(metric.clip))",
+            message="no number of outcomes proves that errors without a bound are small: with decision Evidence, "
+            "MeanAbsoluteError needs clip, the largest error that counts",
+            holds=lambda analysis: (
+                analysis.decision != "Evidence"
+                or all(metric.builtin != DEVIATION or metric.clip is not None for metric in analysis.metrics)
+            ),
         ),
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from modelway.analysis.deviations import BOUNDS, Deviations, Moments
 from modelway.analysis.figures import Pairs, Reading, Sums
 from modelway.analysis.inquiry import Division, Target
 from modelway.providers import divided
@@ -30,6 +32,9 @@ MOST_COMPARATOR_BYTES = 1024 * 1024
 MOST_EXAMPLES = 20
 MOST_EXAMPLE_LETTERS = 1024
 
+_SLACK = 1.001
+"""Sums of numbers with a point are rounded."""
+
 NO_PAIR: Mapping[str, str] = MappingProxyType({})
 
 FIGURES, STATE = "/internal/figures", "/internal/state"
@@ -40,6 +45,9 @@ _STARTING = ("Loading", "Warming", "Validating")
 _Seconds = Annotated[float, Field(ge=0, le=1e10)]
 _Id = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 _Value = str | int | float | bool | None
+_Bucket = Annotated[str, StringConstraints(pattern=re.compile("^[0-9]{1,2}$"))]
+_Sum = Annotated[float, Field(ge=0)]
+_Moments = Annotated[tuple[Count, _Sum, _Sum], Field(strict=False)]
 
 
 class _Labelled(Answer):
@@ -47,6 +55,8 @@ class _Labelled(Answer):
 
     labels: Count
     right: Count
+    deviations: Annotated[dict[_Bucket, _Moments], Field(max_length=len(BOUNDS))] = Field(default_factory=dict)
+    """Number, sum and sum of squares by bucket."""
 
 
 class _Figures(Answer):
@@ -168,11 +178,22 @@ def _counted(target: Target, figures: _Figures, division: Division | None) -> Re
         state=figures.state,
         uptime_seconds=figures.uptime_seconds,
         sums=sums,
-        feedback={
-            name: Sums(labels=one.labels, right=min(one.right, one.labels)) for name, one in figures.feedback.items()
-        },
+        feedback={name: _told(one) for name, one in figures.feedback.items()},
         divided=divided.parsed(figures.groups, division) if division else None,
     )
+
+
+def _told(one: _Labelled) -> Sums:
+    return Sums(labels=one.labels, right=min(one.right, one.labels), deviations=_deviations(one.deviations))
+
+
+def _deviations(found: Mapping[str, tuple[int, float, float]]) -> Deviations:
+    """Raises NoAnswer for sums that errors of their bucket cannot have."""
+    moments = {int(bucket): Moments(*sums) for bucket, sums in found.items()}
+    for bucket, (count, total, squares) in moments.items():
+        if bucket >= len(BOUNDS) or max(total, squares / BOUNDS[bucket]) > _SLACK * count * BOUNDS[bucket]:
+            raise NoAnswer("Errors that are larger than their bucket")
+    return moments
 
 
 def _state(target: Target, content: bytes, known: Sequence[str]) -> Reading:

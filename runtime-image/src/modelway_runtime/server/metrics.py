@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from modelway_runtime.protocol.statistics import Spent, Statistics
+from modelway_runtime.server.feedback import Labelled
 from modelway_runtime.server.figures import (
     ROWS,
     SECONDS,
@@ -84,7 +85,7 @@ class Metrics(Collector):
         """When the model last ran, in seconds since 1970."""
         self.batches: dict[int, Batches] = {}
         self.shadow = Value()
-        self.feedback: Callable[[], Mapping[str, Mapping[str, int]]] = dict
+        self.feedback: Mapping[str, Labelled] = {}
         self.inflight: Callable[[], int] = _none
         self.queue_depth: Callable[[], int] = _none
         self.ready = Value()
@@ -182,12 +183,13 @@ class Metrics(Collector):
             ("shadow_requests", "Inference requests of a comparator, in no other figure of requests", self.shadow),
         ):
             yield from counters(f"{_PREFIX}{name}", text, _MODEL, {self._model: child})
-        told = self.feedback().items()
         for name, text in (
             ("labels", "Predictions of a revision whose outcome was told"),
             ("right", "Those among them that came true"),
+            ("numbers", "Those among them that were numbers"),
+            ("off", "The sum of how far these were off"),
         ):
-            values = {(*self._model, revision): _value(counts[name]) for revision, counts in told}
+            values = {(*self._model, revision): _value(getattr(told, name)) for revision, told in self.feedback.items()}
             yield from counters(f"{_PREFIX}feedback_{name}", text, (*_MODEL, "revision"), values)
         yield from counters(f"{_PREFIX}rejected", "Requests refused by a limit", (*_MODEL, "reason"), self._rejected)
         for name, text, value in (

@@ -48,7 +48,7 @@ class State(Life):
         self.metrics = metrics
         self.groups = Groups(request_timeout=settings.request_timeout)
         self.feedback = Feedback()
-        metrics.feedback = self.feedback.described
+        metrics.feedback = self.feedback.counts
         self.digest = ""
         self.serving: Serving | None = None  # from Ready on, to the end: requests are answered while draining, too
 
