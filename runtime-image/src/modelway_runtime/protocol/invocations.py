@@ -10,6 +10,7 @@ import sys
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import ClassVar
 
 import msgspec
 import orjson
@@ -45,6 +46,7 @@ class Invocation:
 
     inputs: Arrays
     is_csv: bool
+    id: ClassVar[None] = None
 
 
 class Invocations:

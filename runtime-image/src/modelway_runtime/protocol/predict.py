@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import msgspec
 
@@ -26,6 +27,7 @@ class Prediction:
 
     inputs: Arrays
     is_columnar: bool
+    id: ClassVar[None] = None
 
 
 class Predict:

@@ -21,11 +21,16 @@ class _Refused(Exception):
 class _Call:
     """A caller whose task waits for a future."""
 
-    __slots__ = ("future", "metadata")
+    __slots__ = ("_context", "future", "metadata")
 
-    def __init__(self, future: "asyncio.Future[bytes]") -> None:
+    def __init__(self, context: Any, future: "asyncio.Future[bytes]") -> None:
+        self._context = context
         self.future = future
         self.metadata: Metadata = ()
+
+    def said(self) -> Metadata:
+        """What came before the message."""
+        return self._context.invocation_metadata() or ()
 
     def answer(self, payload: bytes, metadata: Metadata) -> None:
         """The end of a call with an answer."""
@@ -69,7 +74,7 @@ class Front(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def _handler(self, path: str) -> Callable[[bytes, Any], Awaitable[bytes]]:
         async def answer(payload: bytes, context: Any) -> bytes:
-            call = _Call(self._loop.create_future())
+            call = _Call(context, self._loop.create_future())
             pending = self._service.begin(path, payload, call)
             try:
                 said = await call.future

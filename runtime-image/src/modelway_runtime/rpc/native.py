@@ -14,7 +14,7 @@ from modelway_runtime.rpc.service import Metadata, Service
 from modelway_runtime.server.deadlines import Pending
 
 if TYPE_CHECKING:
-    from pygrpc_native._native import DetailedEvent
+    from pygrpc_native._native import CallDetails, DetailedEvent
 
 _MOST_EVENTS = 64
 _IO_THREADS = 1
@@ -23,11 +23,16 @@ _IO_THREADS = 1
 class _Call:
     """A caller, by the number that the library gave the call."""
 
-    __slots__ = ("_front", "_number")
+    __slots__ = ("_details", "_front", "_number")
 
-    def __init__(self, front: "Front", number: int) -> None:
+    def __init__(self, front: "Front", number: int, details: "CallDetails | None") -> None:
         self._front = front
         self._number = number
+        self._details = details
+
+    def said(self) -> "Metadata":
+        """What came before the message."""
+        return self._details[0] if self._details is not None else ()
 
     def answer(self, payload: bytes, metadata: Metadata) -> None:
         """The end of a call with an answer."""
@@ -86,12 +91,12 @@ class Front:
                 return
 
     def _begin(self, events: "list[DetailedEvent]") -> None:
-        for kind, number, method, payload, _, _ in events:
+        for kind, number, method, payload, _, details in events:
             if kind == EVENT_CANCEL:
                 if number in self._pending:
                     self._service.gone(self._pending[number])
                     self.ended(number)
                 continue
-            pending = self._service.begin(self._paths[method], payload or b"", _Call(self, number))
+            pending = self._service.begin(self._paths[method], payload or b"", _Call(self, number, details))
             if pending is not None:
                 self._pending[number] = pending

@@ -1,7 +1,7 @@
 """What the gRPC service answers, whatever library brings the calls. Runs in the event loop's thread, without tasks."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -17,7 +17,7 @@ from modelway_runtime.protocol.interface import Interface
 from modelway_runtime.protocol.tensors import Arrays, BadRequest
 from modelway_runtime.rpc import codec
 from modelway_runtime.rpc.messages import SERVICE, message
-from modelway_runtime.server import control, refusals
+from modelway_runtime.server import control, ids, refusals
 from modelway_runtime.server.answers import CallerGone, Refused, identity
 from modelway_runtime.server.deadlines import Deadlines, Pending
 from modelway_runtime.server.metrics import FAULT_OF_CALLER, GRPC
@@ -33,11 +33,14 @@ _SERVING, _NOT_SERVING = b"\x08\x01", b"\x08\x02"
 """Messages of the health protocol: its only field is the status."""
 
 
-Metadata: TypeAlias = tuple[tuple[str, str], ...]
+Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
 
 class Caller(Protocol):
     """Who waits for the end of a call."""
+
+    def said(self) -> Metadata:
+        """The metadata that came before the message."""
 
     def answer(self, payload: bytes, metadata: Metadata) -> None:
         """The call has an answer; the metadata goes after it."""
@@ -54,7 +57,6 @@ class _Call:
     pending: Pending
     request: Request
     is_raw: bool
-    started: float
 
 
 class Service:
@@ -97,15 +99,16 @@ class Service:
 
     def begin(self, path: str, payload: bytes, caller: Caller) -> Pending | None:
         """Takes a call, and tells its caller of the end now or later; None where it has ended."""
+        if path == self._infer:
+            return self._begin(payload, caller)
+        metadata = self._told(self._state.ids.of(None, _header(caller, ids.HEADER)))
         try:
-            if path == self._infer:
-                return self._begin(payload, caller)
-            caller.answer(self._reads[path](payload), self._metadata)
+            caller.answer(self._reads[path](payload), metadata)
         except Refused as refused:
-            caller.refuse(_CODES[refused.status], refused.message, self._metadata)
+            caller.refuse(_CODES[refused.status], refused.message, metadata)
         except Exception:  # noqa: BLE001 - a fault of ours must not show its traceback to the caller
             logs.LOGGER.exception("Call failed by an error in the runtime itself")
-            caller.refuse(_INTERNAL, "internal error; the server's log has more", self._metadata)
+            caller.refuse(_INTERNAL, "internal error; the server's log has more", metadata)
         return None
 
     @staticmethod
@@ -114,16 +117,17 @@ class Service:
         if pending.job is not None and not pending.job.future.done():
             pending.job.future.set_exception(CallerGone())
 
-    def _begin(self, payload: bytes, caller: Caller) -> Pending:
-        started = perf_counter()
+    def _begin(self, payload: bytes, caller: Caller) -> Pending | None:
         pending = self._deadlines.begin_call()
+        pending.id = self._state.ids.of(None, _header(caller, ids.HEADER))
         try:
             serving, request, is_raw = self._decoded(payload, pending)
             pending.job = job = serving.scheduler.submit(request.inputs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever ended the request is told to its caller
             self._deadlines.end(pending)
-            raise self._failed(pending, error, started) from error
-        job.future.add_done_callback(partial(self._end, _Call(caller, pending, request, is_raw, started)))
+            self._refuse(caller, pending, error)
+            return None
+        job.future.add_done_callback(partial(self._end, _Call(caller, pending, request, is_raw)))
         return pending
 
     def _decoded(self, payload: bytes, pending: Pending) -> tuple[Serving, Request, bool]:
@@ -135,6 +139,7 @@ class Service:
             asked = codec.parsed(payload)
             self._named(asked.model_name, asked.model_version)
             request = self._call_codec(serving).decode(asked)
+            pending.id = self._state.ids.of(request.id, pending.id)
         except BadRequest as error:
             raise Refused(400, str(error)) from error
         pending.inputs = self._state.groups.unread and request.inputs
@@ -149,14 +154,13 @@ class Service:
         except CallerGone:
             return
         except Exception as error:  # noqa: BLE001 - whatever ended the request is told to its caller
-            refused = self._failed(pending, error, call.started)
-            call.caller.refuse(_CODES[refused.status], refused.message, self._metadata)
+            self._refuse(call.caller, pending, error)
             return
         ended = perf_counter()
-        self._state.metrics.answered_calls.observe(ended - call.started)
+        self._state.metrics.answered_calls.observe(ended - pending.started)
         if pending.inputs is not None:
-            self._state.groups.answered(pending.inputs, ended - call.started, ended)
-        call.caller.answer(payload, self._metadata)
+            self._state.groups.answered(pending.inputs, ended - pending.started, ended)
+        call.caller.answer(payload, self._told(pending.id))
 
     def _encoded(self, call: _Call, results: Arrays) -> bytes:
         began = perf_counter()
@@ -165,18 +169,25 @@ class Service:
         self._state.metrics.encoded.observe(perf_counter() - began)
         return payload
 
-    def _failed(self, pending: Pending, error: Exception, started: float) -> Refused:
-        """Counts a request that ended so, and gives what its caller is told."""
+    def _refuse(self, caller: Caller, pending: Pending, error: Exception) -> None:
+        """Tells a caller how its request ended, and counts it."""
         refused = error if isinstance(error, Refused) else refusals.of(error)
+        self._count(refused, pending)
+        caller.refuse(_CODES[refused.status], refused.message, self._told(pending.id))
+
+    def _count(self, refused: Refused, pending: Pending) -> None:
         metrics, ended = self._state.metrics, perf_counter()
         if refused.status == 404:
-            return refused
-        metrics.request(str(refused.status), GRPC).observe(ended - started)
+            return
+        metrics.request(str(refused.status), GRPC).observe(ended - pending.started)
         if pending.inputs is not None and refused.status != FAULT_OF_CALLER:
             self._state.groups.failed(pending.inputs, ended)
         if refused.limit:
             metrics.rejected(refused.limit)
-        return refused
+
+    def _told(self, request_id: str) -> Metadata:
+        """What every answer is followed by."""
+        return (*self._metadata, (ids.HEADER, request_id))
 
     def _serving(self) -> Serving:
         serving = self._state.serving
@@ -210,6 +221,10 @@ class Service:
             return said()
 
         return answer
+
+
+def _header(caller: Caller, name: str) -> str | bytes:
+    return next((value for key, value in caller.said() if key == name), "")
 
 
 def _refusing(action: str) -> Callable[[Any], dict[str, Any]]:

@@ -6,7 +6,7 @@ from time import perf_counter
 from modelway_runtime import logs
 from modelway_runtime.protocol.payloads import JSON, Payload
 from modelway_runtime.protocol.tensors import Arrays, BadRequest
-from modelway_runtime.server import answers, body, compression, control, refusals
+from modelway_runtime.server import answers, body, compression, control, ids, refusals
 from modelway_runtime.server.answers import CallerGone, Receive, Refused, Scope, Send
 from modelway_runtime.server.deadlines import Deadlines, Pending
 from modelway_runtime.server.life import Phase
@@ -16,6 +16,7 @@ from modelway_runtime.server.shadow import MARK
 from modelway_runtime.server.state import Serving, State, Way
 
 _READ = ("GET", "HEAD")
+_ID = ids.HEADER.encode()
 
 
 class Application:
@@ -26,6 +27,7 @@ class Application:
         self._state = state
         self._metrics = state.metrics
         self._groups = state.groups
+        self._ids = state.ids
         self.deadlines = Deadlines(settings.request_timeout)
         self._metrics.inflight = self.deadlines.callers
         self._predictions = _predictions(settings.name, settings.version)
@@ -37,10 +39,11 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         status, headers, is_unread = 200, JSON, False
-        way = self._predictions.get(scope["path"])
+        way, pending = self._predictions.get(scope["path"]), None
         try:
             if way is not None and scope["method"] == "POST":
-                headers, payload = await self._timed_infer(scope, receive, way)
+                pending = self.deadlines.begin(receive)
+                headers, payload = await self._timed_infer(scope, receive, pending, way)
             else:
                 status, headers, payload = await self._other(scope, receive)
         except CallerGone:
@@ -51,30 +54,31 @@ class Application:
         except Exception:  # noqa: BLE001 - a fault of ours must not show its traceback to the caller
             logs.LOGGER.exception("Request failed by an error in the runtime itself")
             status, payload = 500, answers.encoded({"error": "internal error; the server's log has more"})
-        headers += self._closing_headers if self._state.phase is Phase.DRAINING else self._headers
+        request_id = pending.id if pending is not None else ""
+        request_id = request_id or self._ids.of(None, body.header(scope, _ID))
+        own = self._closing_headers if self._state.phase is Phase.DRAINING else self._headers
+        headers = (*headers, *own, (_ID, request_id.encode()))
         if is_unread:
             await body.refuse(receive, send, headers, payload)
             return
         await answers.send(send, status, headers, payload)
 
-    async def _timed_infer(self, scope: Scope, receive: Receive, way: Way) -> Payload:
+    async def _timed_infer(self, scope: Scope, receive: Receive, pending: Pending, way: Way) -> Payload:
         if MARK in scope["headers"]:
-            return await self._shadow_infer(scope, receive, way)
-        started = perf_counter()
-        metrics = self._metrics
-        pending = self.deadlines.begin(receive)
+            return await self._shadow_infer(scope, receive, pending, way)
+        started, metrics = pending.started, self._metrics
         pending.inputs = self._groups.unread
         try:
             payload = await self._infer(scope, receive, pending, way)
         except Refused as refused:
-            self._failed(pending, refused.status, started)
+            self._failed(pending, refused.status)
             if refused.limit:
                 metrics.rejected(refused.limit)
             raise
         except CallerGone:
             raise
         except Exception:
-            self._failed(pending, 500, started)
+            self._failed(pending, 500)
             raise
         finally:
             self.deadlines.end(pending)
@@ -84,16 +88,15 @@ class Application:
             self._groups.answered(pending.inputs, ended - started, ended)
         return payload
 
-    def _failed(self, pending: Pending, status: int, started: float) -> None:
+    def _failed(self, pending: Pending, status: int) -> None:
         ended = perf_counter()
-        self._metrics.request(str(status)).observe(ended - started)
+        self._metrics.request(str(status)).observe(ended - pending.started)
         if pending.inputs is not None and status != FAULT_OF_CALLER:
             self._groups.failed(pending.inputs, ended)
 
-    async def _shadow_infer(self, scope: Scope, receive: Receive, way: Way) -> Payload:
+    async def _shadow_infer(self, scope: Scope, receive: Receive, pending: Pending, way: Way) -> Payload:
         """What a comparator asks counts neither as evidence nor for scaling."""
         self._metrics.shadow.value += 1
-        pending = self.deadlines.begin(receive)
         pending.is_shadow = True
         try:
             return await self._infer(scope, receive, pending, way)
@@ -110,6 +113,7 @@ class Application:
             request = dialect.decode(content, headers)
         except BadRequest as error:
             raise Refused(400, str(error)) from error
+        pending.id = self._ids.of(request.id, headers.get(_ID))
         if pending.inputs is not None:
             pending.inputs = request.inputs
         decoded = perf_counter()

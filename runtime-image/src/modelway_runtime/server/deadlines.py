@@ -5,6 +5,7 @@ a second while there are any; a limit is kept to within a tenth of a second.
 """
 
 import asyncio
+from time import perf_counter
 
 from modelway_runtime.protocol.tensors import Arrays
 from modelway_runtime.server.answers import CallerGone, Receive
@@ -24,9 +25,11 @@ class TookTooLong(Exception):
 class Pending:
     """A request that is being read (no job yet) or answered."""
 
-    __slots__ = ("deadline", "has_expired", "inputs", "is_shadow", "job", "receive", "task", "watch")
+    __slots__ = ("deadline", "has_expired", "id", "inputs", "is_shadow", "job", "receive", "started", "task", "watch")
 
     def __init__(self, receive: Receive | None, deadline: float, task: "asyncio.Task[object] | None") -> None:
+        self.started = perf_counter()
+        self.id = ""  # until it is read
         self.receive = receive
         self.deadline = deadline
         self.task = task

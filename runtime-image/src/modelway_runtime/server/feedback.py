@@ -24,7 +24,7 @@ DEVIATIONS = (*(float(f"{digit}e{power}") for power in range(-9, 15) for digit i
 
 
 class Told(msgspec.Struct, forbid_unknown_fields=True):
-    """One outcome. `id` and `at` are for the caller's own books."""
+    """One outcome. `id`, which is best the answer's `x-request-id`, and `at` are for the caller's own books."""
 
     revision: str
     predicted: _Value

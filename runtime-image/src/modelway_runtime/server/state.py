@@ -11,6 +11,7 @@ from modelway_runtime.protocol.tensors import Model
 from modelway_runtime.server import question
 from modelway_runtime.server.feedback import Feedback
 from modelway_runtime.server.groups import Groups
+from modelway_runtime.server.ids import Ids
 from modelway_runtime.server.life import Life, Phase
 from modelway_runtime.server.metrics import Metrics
 from modelway_runtime.server.scheduler import Scheduler
@@ -46,6 +47,7 @@ class State(Life):
         super().__init__(Phase.LOADING)
         self.settings = settings
         self.metrics = metrics
+        self.ids = Ids(self.run.name)
         self.groups = Groups(request_timeout=settings.request_timeout)
         self.feedback = Feedback()
         metrics.feedback = self.feedback.counts
