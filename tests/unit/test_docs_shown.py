@@ -26,6 +26,7 @@ from modelway.kinds import Manifest
 from modelway.metrics import Metrics
 from modelway_runtime.compare.backlog import Backlog
 from modelway_runtime.compare.tally import Pair, Tally
+from modelway_runtime.observation.access_log import AccessLog
 from modelway_runtime.server.metrics import Metrics as RuntimeMetrics
 from simulation.oracle import CHECKS, WATCHED
 from simulation.scripts import Script
@@ -205,7 +206,12 @@ def _table(text: str) -> Iterator[str]:
 def _metrics(program: str) -> Iterator[str]:
     """Rows of the table of metrics: those that a scrape shows, of our own prefix."""
     yield "\n| metric | labels | is |\n|---|---|---|\n"
-    of_program = {"operator": _of_operator, "runtime": _of_runtime, "comparator": _of_comparator}[program]
+    of_program = {
+        "operator": _of_operator,
+        "runtime": _of_runtime,
+        "observation": _of_observation,
+        "comparator": _of_comparator,
+    }[program]
     for name, kind, labels, text in sorted(of_program()):
         shown = ", ".join(f"`{label}`" for label in labels)
         yield f"| `{name}{'_total' if kind == 'counter' else ''}` | {shown} | {text} |\n"
@@ -222,6 +228,10 @@ def _of_operator() -> Iterator[Row]:
 
 def _of_runtime() -> Iterator[Row]:
     return _families(RuntimeMetrics("", "").collect())
+
+
+def _of_observation() -> Iterator[Row]:
+    return _families(family for kind in (AccessLog,) for family in kind.figures(("", ""), {}))
 
 
 def _of_comparator() -> Iterator[Row]:

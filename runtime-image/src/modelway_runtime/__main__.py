@@ -74,6 +74,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     _flag(serve, "--drain", "MODELWAY_DRAIN", "time to go on after SIGTERM (default 30s; with PATH 0s)")
     _flag(serve, "--threads", "MODELWAY_THREADS", "threads inside one inference (default: the CPUs allowed)")
     _flag(serve, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
+    _flag(serve, "--access-log", "MODELWAY_ACCESS_LOG", "true: a line of JSON on standard output for each request")
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:

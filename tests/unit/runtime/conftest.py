@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import joblib
 import numpy as np
@@ -138,6 +138,8 @@ class Runtime:
 
     process: subprocess.Popen[str]
     termination_log: Path
+    output: Path
+    """What it wrote to standard output."""
     lines: list[dict[str, Any]] = field(default_factory=list)
     ports: tuple[int, int] = (0, 0)
     grpc_port: int = 0
@@ -227,8 +229,10 @@ def _fetched(folder: Path, model: Path) -> Path:
 @contextmanager
 def _served(place: Path, settings: Mapping[str, str], command: str = "serve") -> Iterator[Runtime]:
     environ = _environ(place, settings)
-    process = _run([command], environ)
-    runtime = Runtime(process, Path(environ["MODELWAY_TERMINATION_LOG"]))
+    output = place.with_name(f"{place.name}-output")
+    with output.open("ab") as stream:
+        process = _run([command], environ, stream)
+    runtime = Runtime(process, Path(environ["MODELWAY_TERMINATION_LOG"]), output)
     reader = threading.Thread(target=_read_log, args=(runtime,))
     reader.start()
     try:
@@ -296,12 +300,15 @@ def _environ(place: Path, settings: Mapping[str, str]) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join((str(HERE), str(SOURCES))),
         "PYTHONWARNINGS": "error",
     }
-    return {**os.environ, **own, **{f"MODELWAY_{name.upper()}": value for name, value in settings.items()}}
+    named = {
+        name if name.startswith("OTEL_") else f"MODELWAY_{name.upper()}": value for name, value in settings.items()
+    }
+    return {**os.environ, **own, **named}
 
 
-def _run(arguments: list[str], environ: Mapping[str, str]) -> subprocess.Popen[str]:
+def _run(arguments: list[str], environ: Mapping[str, str], output: BinaryIO | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "modelway_runtime", *arguments]
-    return subprocess.Popen(command, env=dict(environ), stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=dict(environ), stdout=output, stderr=subprocess.PIPE, text=True)
 
 
 def _read_log(runtime: Runtime) -> None:

@@ -11,6 +11,8 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError
 
 from modelway_runtime import __version__, logs
+from modelway_runtime.observation import record as records
+from modelway_runtime.observation.record import Record
 from modelway_runtime.protocol import description, statistics
 from modelway_runtime.protocol.codec import Request
 from modelway_runtime.protocol.interface import Interface
@@ -101,14 +103,22 @@ class Service:
         """Takes a call, and tells its caller of the end now or later; None where it has ended."""
         if path == self._infer:
             return self._begin(payload, caller)
-        metadata = self._told(self._state.ids.of(None, _header(caller, ids.HEADER)))
+        request_id = self._state.ids.of(None, _header(caller, ids.HEADER))
+        metadata, status, answer = self._told(request_id), 200, b""
         try:
-            caller.answer(self._reads[path](payload), metadata)
+            answer = self._reads[path](payload)
+            caller.answer(answer, metadata)
         except Refused as refused:
-            caller.refuse(_CODES[refused.status], refused.message, metadata)
+            status = refused.status
+            caller.refuse(_CODES[status], refused.message, metadata)
         except Exception:  # noqa: BLE001 - a fault of ours must not show its traceback to the caller
+            status = 500
             logs.LOGGER.exception("Call failed by an error in the runtime itself")
             caller.refuse(_INTERNAL, "internal error; the server's log has more", metadata)
+        if self._state.observers:
+            record = _record(path, payload, caller)
+            record.id = request_id
+            records.tell(self._state.observers, record, status=status, bytes_out=len(answer))
         return None
 
     @staticmethod
@@ -120,6 +130,8 @@ class Service:
     def _begin(self, payload: bytes, caller: Caller) -> Pending | None:
         pending = self._deadlines.begin_call()
         pending.id = self._state.ids.of(None, _header(caller, ids.HEADER))
+        if self._state.observers:
+            pending.record = _record(self._infer, payload, caller)
         try:
             serving, request, is_raw = self._decoded(payload, pending)
             pending.job = job = serving.scheduler.submit(request.inputs)
@@ -140,6 +152,8 @@ class Service:
             self._named(asked.model_name, asked.model_version)
             request = self._call_codec(serving).decode(asked)
             pending.id = self._state.ids.of(request.id, pending.id)
+            if pending.record is not None:
+                pending.record.request = request
         except BadRequest as error:
             raise Refused(400, str(error)) from error
         pending.inputs = self._state.groups.unread and request.inputs
@@ -150,8 +164,10 @@ class Service:
         pending = call.pending
         self._deadlines.end(pending)
         try:
-            payload = self._encoded(call, future.result())
+            results = future.result()
+            payload = self._encoded(call, results)
         except CallerGone:
+            self._tell(pending, records.CALLER_GONE, 0)
             return
         except Exception as error:  # noqa: BLE001 - whatever ended the request is told to its caller
             self._refuse(call.caller, pending, error)
@@ -161,6 +177,9 @@ class Service:
         if pending.inputs is not None:
             self._state.groups.answered(pending.inputs, ended - pending.started, ended)
         call.caller.answer(payload, self._told(pending.id))
+        if pending.record is not None:
+            pending.record.results = results
+            self._tell(pending, 200, len(payload))
 
     def _encoded(self, call: _Call, results: Arrays) -> bytes:
         began = perf_counter()
@@ -174,6 +193,13 @@ class Service:
         refused = error if isinstance(error, Refused) else refusals.of(error)
         self._count(refused, pending)
         caller.refuse(_CODES[refused.status], refused.message, self._told(pending.id))
+        self._tell(pending, refused.status, 0)
+
+    def _tell(self, pending: Pending, status: int, size: int) -> None:
+        record = pending.record
+        if record is not None:
+            record.id, record.job = pending.id, pending.job
+            records.tell(self._state.observers, record, status=status, bytes_out=size)
 
     def _count(self, refused: Refused, pending: Pending) -> None:
         metrics, ended = self._state.metrics, perf_counter()
@@ -223,8 +249,21 @@ class Service:
         return answer
 
 
-def _header(caller: Caller, name: str) -> str | bytes:
-    return next((value for key, value in caller.said() if key == name), "")
+def _header(caller: Caller, name: str) -> str:
+    value = next((value for key, value in caller.said() if key == name), "")
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _record(path: str, payload: bytes, caller: Caller) -> Record:
+    """The beginning of what is told of a call."""
+    return Record(
+        protocol=GRPC,
+        method="POST",
+        path=path,
+        traceparent=_header(caller, "traceparent"),
+        tracestate=_header(caller, "tracestate"),
+        bytes_in=len(payload),
+    )
 
 
 def _refusing(action: str) -> Callable[[Any], dict[str, Any]]:

@@ -4,6 +4,9 @@ import asyncio
 from time import perf_counter
 
 from modelway_runtime import logs
+from modelway_runtime.observation import record as records
+from modelway_runtime.observation.paths import Templates
+from modelway_runtime.observation.record import Record
 from modelway_runtime.protocol.payloads import JSON, Payload
 from modelway_runtime.protocol.tensors import Arrays, BadRequest
 from modelway_runtime.server import answers, body, compression, control, ids, refusals
@@ -17,6 +20,7 @@ from modelway_runtime.server.state import Serving, State, Way
 
 _READ = ("GET", "HEAD")
 _ID = ids.HEADER.encode()
+_MOST_METHOD_SIGNS = 16
 
 
 class Application:
@@ -33,6 +37,8 @@ class Application:
         self._predictions = _predictions(settings.name, settings.version)
         self._feedback = f"/v2/models/{settings.name}/feedback"
         self._reads = Reads(state)
+        paths = (*self._predictions, *self._reads.by_path, self._feedback, control.INDEX)
+        self._templates = Templates(paths, settings.name, settings.version)
         self._headers = answers.identity(settings)
         self._closing_headers = self._headers + answers.CLOSE
 
@@ -40,13 +46,18 @@ class Application:
         """One request."""
         status, headers, is_unread = 200, JSON, False
         way, pending = self._predictions.get(scope["path"]), None
+        record = self._record(scope, way) if self._state.observers else None
         try:
             if way is not None and scope["method"] == "POST":
                 pending = self.deadlines.begin(receive)
+                pending.record = record
                 headers, payload = await self._timed_infer(scope, receive, pending, way)
             else:
-                status, headers, payload = await self._other(scope, receive)
+                status, headers, payload = await self._other(scope, receive, record)
         except CallerGone:
+            if record is not None:
+                record.id = self._id(scope, pending)
+                self._tell(record, pending, records.CALLER_GONE, 0)
             return
         except Refused as refused:
             status, headers, is_unread = refused.status, JSON + refused.headers, refused.is_unread
@@ -54,14 +65,36 @@ class Application:
         except Exception:  # noqa: BLE001 - a fault of ours must not show its traceback to the caller
             logs.LOGGER.exception("Request failed by an error in the runtime itself")
             status, payload = 500, answers.encoded({"error": "internal error; the server's log has more"})
-        request_id = pending.id if pending is not None else ""
-        request_id = request_id or self._ids.of(None, body.header(scope, _ID))
+        request_id = self._id(scope, pending)
         own = self._closing_headers if self._state.phase is Phase.DRAINING else self._headers
         headers = (*headers, *own, (_ID, request_id.encode()))
         if is_unread:
             await body.refuse(receive, send, headers, payload)
-            return
-        await answers.send(send, status, headers, payload)
+        else:
+            await answers.send(send, status, headers, payload)
+        if record is not None:
+            record.id = request_id
+            self._tell(record, pending, status, len(payload))
+
+    def _record(self, scope: Scope, way: Way | None) -> Record:
+        """The beginning of what is told of a request."""
+        return Record(
+            protocol=way or "rest",
+            method=scope["method"][:_MOST_METHOD_SIGNS],
+            path=self._templates.of(scope["path"]),
+            traceparent=body.header(scope, b"traceparent").decode("latin-1"),
+            tracestate=body.header(scope, b"tracestate").decode("latin-1"),
+            is_shadow=MARK in scope["headers"],
+        )
+
+    def _id(self, scope: Scope, pending: Pending | None) -> str:
+        if pending is not None and pending.id:
+            return pending.id
+        return self._ids.of(None, body.header(scope, _ID))
+
+    def _tell(self, record: Record, pending: Pending | None, status: int, size: int) -> None:
+        record.job = pending.job if pending is not None else None
+        records.tell(self._state.observers, record, status=status, bytes_out=size)
 
     async def _timed_infer(self, scope: Scope, receive: Receive, pending: Pending, way: Way) -> Payload:
         if MARK in scope["headers"]:
@@ -113,12 +146,17 @@ class Application:
             request = dialect.decode(content, headers)
         except BadRequest as error:
             raise Refused(400, str(error)) from error
+        record = pending.record
+        if record is not None:
+            record.request = request
         pending.id = self._ids.of(request.id, headers.get(_ID))
         if pending.inputs is not None:
             pending.inputs = request.inputs
         decoded = perf_counter()
         self._metrics.decoded.observe(decoded - began)
         results = await self._results(serving, request.inputs, pending)
+        if record is not None:
+            record.results = results
         began = perf_counter()
         own, payload = dialect.encode(request, results)
         accepted = headers.get(b"accept-encoding")
@@ -132,6 +170,8 @@ class Application:
         limit = self._state.settings.max_body_bytes
         try:
             content = await body.read(scope, receive, limit)
+            if pending.record is not None:
+                pending.record.bytes_in = len(content)
             encoding = headers.get(b"content-encoding")
             return content if encoding is None else await compression.unpacked(content, encoding, limit)
         except asyncio.CancelledError:
@@ -149,7 +189,7 @@ class Application:
         except Exception as error:
             raise refusals.of(error) from error
 
-    async def _other(self, scope: Scope, receive: Receive) -> Answer:
+    async def _other(self, scope: Scope, receive: Receive, record: Record | None) -> Answer:
         """Whatever is no prediction."""
         method, path = scope["method"], scope["path"]
         if path in self._predictions:
@@ -158,6 +198,8 @@ class Application:
             if method != "POST":
                 raise _not_allowed(method, "POST")
             content = await body.read(scope, receive, self._state.settings.max_body_bytes)
+            if record is not None:
+                record.bytes_in = len(content)
             if path == self._feedback:
                 return 200, JSON, answers.encoded({"counted": self._state.feedback.take(content)})
             return control.answer(path, content, self._reads)

@@ -12,6 +12,8 @@ import uvloop
 from modelway_runtime import logs, manifest, settings, termination
 from modelway_runtime.loaders import loader
 from modelway_runtime.manifest import Manifest
+from modelway_runtime.observation import observers
+from modelway_runtime.observation.settings import ObservationSettings, observation
 from modelway_runtime.reasons import Reason, UsageError
 from modelway_runtime.rpc import front
 from modelway_runtime.server import greeting
@@ -37,6 +39,7 @@ def run(environ: Environ) -> Outcome:
     """Serves until SIGTERM or SIGINT; the outcome carries the digest."""
     path = environ.get("MODELWAY_PATH", "")
     wanted = settings.serve(local(environ, path) if path else environ)
+    observed = observation(environ)
     # The libraries count the host's CPUs, not the pod's, when they are imported.
     for variable in MATH_LIBRARIES:
         os.environ.setdefault(variable, str(wanted.threads or loader.allowed_cpus()))
@@ -49,7 +52,7 @@ def run(environ: Environ) -> Outcome:
     sockets = bind(wanted.host, wanted.port), bind(wanted.host, wanted.metrics_port)
     log = settings.termination_log(environ)
     faulthandler.enable()
-    uvloop.run(_serve(wanted, found, sockets, log, is_local=bool(path)))
+    uvloop.run(_serve(wanted, found, sockets, log, observed=observed, is_local=bool(path)))
     return Outcome(reason=Reason.COMPLETED, message="Drained and ended", digest=found.digest, size=found.size)
 
 
@@ -69,7 +72,13 @@ def existing(path: str) -> Path:
 
 
 async def _serve(
-    wanted: ServeSettings, found: Manifest, sockets: tuple[socket.socket, ...], log: Path, *, is_local: bool
+    wanted: ServeSettings,
+    found: Manifest,
+    sockets: tuple[socket.socket, ...],
+    log: Path,
+    *,
+    observed: ObservationSettings,
+    is_local: bool,
 ) -> None:
     """Listens from the start, so that liveness and state are answered while the model loads."""
     state = State(wanted, Metrics(wanted.name, wanted.version, request_timeout=wanted.request_timeout))
@@ -81,6 +90,7 @@ async def _serve(
     apps = zip((application, internal), sockets, strict=True)
     try:
         async with (
+            observers.observing(state, observed),
             listening(*apps, patience=wanted.request_timeout),
             front.calling(state, application.deadlines) as grpc_port,
         ):

@@ -8,7 +8,7 @@ import msgspec
 from modelway_runtime.server.answers import Refused
 from modelway_runtime.server.reads import Answer, Reads
 
-_INDEX = "/v2/repository/index"
+INDEX = "/v2/repository/index"
 _MODELS = "/v2/repository/models/"
 _ACTIONS = ("load", "unload")
 
@@ -22,12 +22,12 @@ _DECODER = msgspec.json.Decoder(_Index)
 
 def is_control(path: str) -> bool:
     """Whether a path is one of these calls."""
-    return path == _INDEX or (path.startswith(_MODELS) and path.rpartition("/")[2] in _ACTIONS)
+    return path == INDEX or (path.startswith(_MODELS) and path.rpartition("/")[2] in _ACTIONS)
 
 
 def answer(path: str, body: bytes, reads: Reads) -> Answer:
     """The index, or why nothing is loaded; raises Refused."""
-    if path != _INDEX:
+    if path != INDEX:
         name, _, action = path.removeprefix(_MODELS).rpartition("/")
         raise refused(action, name)
     try:

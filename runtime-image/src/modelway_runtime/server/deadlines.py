@@ -7,6 +7,7 @@ a second while there are any; a limit is kept to within a tenth of a second.
 import asyncio
 from time import perf_counter
 
+from modelway_runtime.observation.record import Record
 from modelway_runtime.protocol.tensors import Arrays
 from modelway_runtime.server.answers import CallerGone, Receive
 from modelway_runtime.server.scheduler import Job
@@ -25,7 +26,19 @@ class TookTooLong(Exception):
 class Pending:
     """A request that is being read (no job yet) or answered."""
 
-    __slots__ = ("deadline", "has_expired", "id", "inputs", "is_shadow", "job", "receive", "started", "task", "watch")
+    __slots__ = (
+        "deadline",
+        "has_expired",
+        "id",
+        "inputs",
+        "is_shadow",
+        "job",
+        "receive",
+        "record",
+        "started",
+        "task",
+        "watch",
+    )
 
     def __init__(self, receive: Receive | None, deadline: float, task: "asyncio.Task[object] | None") -> None:
         self.started = perf_counter()
@@ -38,6 +51,7 @@ class Pending:
         self.has_expired = False
         self.is_shadow = False
         self.inputs: Arrays | None = None  # kept only where requests are counted by group
+        self.record: Record | None = None  # only where somebody is told of requests
 
 
 class Deadlines:

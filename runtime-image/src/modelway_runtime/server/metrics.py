@@ -1,7 +1,7 @@
 """The server's figures; children are bound once, so that a request pays for an addition only."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
 
@@ -86,6 +86,8 @@ class Metrics(Collector):
         self.batches: dict[int, Batches] = {}
         self.shadow = Value()
         self.feedback: Mapping[str, Labelled] = {}
+        self.others: Sequence[Callable[[], Iterator[Metric]]] = ()
+        """Figures that others keep."""
         self.inflight: Callable[[], int] = _none
         self.queue_depth: Callable[[], int] = _none
         self.ready = Value()
@@ -175,6 +177,8 @@ class Metrics(Collector):
         )
         yield from histograms(f"{_PREFIX}batch_rows", "Rows that ran together", _MODEL, {self._model: self.batch_rows})
         yield from self._values()
+        for families in self.others:
+            yield from families()
 
     def _values(self) -> Iterator[Metric]:
         for name, text, child in (

@@ -33,6 +33,11 @@ class Job:
     submitted: float = field(default_factory=perf_counter)
     is_running: bool = False
     is_shadow: bool = False
+    queue_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    """How long the call of the model took that answered it, together with others."""
+    batch_rows: int = 0
+    """Rows of that call; 0 until it has ended."""
 
 
 @dataclass(slots=True)
@@ -118,7 +123,8 @@ class Scheduler:
         now = perf_counter()
         for job in jobs:
             job.is_running = True
-            self._metrics.queued.observe(now - job.submitted)
+            job.queue_seconds = now - job.submitted
+            self._metrics.queued.observe(job.queue_seconds)
         self._work.put(_Batch(jobs))
 
     def _next_jobs(self) -> list[Job]:
@@ -147,6 +153,7 @@ class Scheduler:
         self._metrics.batch(rows, len(batch.jobs), batch.seconds)
         self._metrics.executions.value += batch.calls
         for job, result in zip(batch.jobs, batch.results, strict=True):
+            job.compute_seconds, job.batch_rows = batch.seconds, rows
             if job.future.done():
                 continue
             if isinstance(result, Exception):

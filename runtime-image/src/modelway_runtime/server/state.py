@@ -3,6 +3,7 @@
 from enum import StrEnum
 from time import perf_counter
 
+from modelway_runtime.observation.record import Observer
 from modelway_runtime.protocol.codec import Codec
 from modelway_runtime.protocol.invocations import Invocations
 from modelway_runtime.protocol.payloads import V2, Dialect
@@ -49,6 +50,7 @@ class State(Life):
         self.metrics = metrics
         self.ids = Ids(self.run.name)
         self.groups = Groups(request_timeout=settings.request_timeout)
+        self.observers: tuple[Observer, ...] = ()
         self.feedback = Feedback()
         metrics.feedback = self.feedback.counts
         self.digest = ""

@@ -1,0 +1,28 @@
+"""Brings together who is told of requests, by the settings."""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+from modelway_runtime.observation.access_log import AccessLog
+from modelway_runtime.observation.record import Observer
+from modelway_runtime.observation.settings import ObservationSettings
+from modelway_runtime.server.state import State
+
+
+@asynccontextmanager
+async def observing(state: State, wanted: ObservationSettings) -> AsyncIterator[None]:
+    """Tells them of requests from now on; at the end they pass on what they hold."""
+    state.observers = tuple(_observers(state, wanted))
+    state.metrics.others = tuple(observer.families for observer in state.observers)
+    try:
+        yield
+    finally:
+        for observer in state.observers:
+            observer.close()
+
+
+def _observers(state: State, wanted: ObservationSettings) -> Iterator[Observer]:
+    labels = (state.settings.name, state.settings.version)
+    if wanted.has_access_log:
+        yield AccessLog(sys.stdout.fileno(), labels)

@@ -1,0 +1,11 @@
+"""W3C trace context, as far as a line of a log needs it. Pure."""
+
+import re
+
+_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.DOTALL)
+
+
+def trace_id(parent: str) -> str:
+    """The trace that a header `traceparent` names; empty where it names none."""
+    found = _PARENT.fullmatch(parent)
+    return found[1] if found else ""
