@@ -116,7 +116,7 @@ def line(record: Record) -> bytes:
     job = record.job
     if job is not None:
         fields["rows"] = job.rows
-        fields["queueSeconds"] = round(job.queue_seconds, 6)
+        fields["queueSeconds"] = round(record.queue_seconds, 6)
     if job is not None and job.batch_rows:
         fields["computeSeconds"] = round(job.compute_seconds, 6)
         fields["batchRows"] = job.batch_rows

@@ -1,5 +1,6 @@
 """Brings together who is told of requests, by the settings."""
 
+import importlib
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -24,5 +25,8 @@ async def observing(state: State, wanted: ObservationSettings) -> AsyncIterator[
 
 def _observers(state: State, wanted: ObservationSettings) -> Iterator[Observer]:
     labels = (state.settings.name, state.settings.version)
+    if wanted.has_traces:
+        # Imported when wanted, since it costs as much as half of the start. Before the log, which names the traces.
+        yield importlib.import_module("modelway_runtime.observation.traces").Traces(state.settings)
     if wanted.has_access_log:
         yield AccessLog(sys.stdout.fileno(), labels)

@@ -26,6 +26,7 @@ class Record:
     """A template: callers put anything into a path, and it must not become a label or a line."""
     traceparent: str = ""
     tracestate: str = ""
+    is_prediction: bool = False
     is_shadow: bool = False
     started: float = field(default_factory=perf_counter)
     id: str = ""
@@ -40,6 +41,14 @@ class Record:
     seconds: float = 0.0
     ended: float = 0.0
     trace_id: str = ""
+
+    @property
+    def queue_seconds(self) -> float:
+        """How long it waited for the model, also where that never came."""
+        job = self.job
+        if job is None:
+            return 0.0
+        return job.queue_seconds if job.is_running else self.started + self.seconds - job.submitted
 
 
 class Observer(Protocol):

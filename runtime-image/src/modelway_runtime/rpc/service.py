@@ -132,6 +132,7 @@ class Service:
         pending.id = self._state.ids.of(None, _header(caller, ids.HEADER))
         if self._state.observers:
             pending.record = _record(self._infer, payload, caller)
+            pending.record.is_prediction = True
         try:
             serving, request, is_raw = self._decoded(payload, pending)
             pending.job = job = serving.scheduler.submit(request.inputs)

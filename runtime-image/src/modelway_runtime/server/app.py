@@ -84,6 +84,7 @@ class Application:
             path=self._templates.of(scope["path"]),
             traceparent=body.header(scope, b"traceparent").decode("latin-1"),
             tracestate=body.header(scope, b"tracestate").decode("latin-1"),
+            is_prediction=way is not None and scope["method"] == "POST",
             is_shadow=MARK in scope["headers"],
         )
 
