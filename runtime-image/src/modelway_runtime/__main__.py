@@ -1,4 +1,4 @@
-"""The command line: `modelway-runtime fetch | serve | check | compare | digest`."""
+"""The command line: `modelway-runtime fetch | serve | check | compare | gate | digest`."""
 
 import argparse
 import importlib
@@ -18,6 +18,7 @@ _COMMANDS = {
     "serve": "modelway_runtime.server.command",
     "check": "modelway_runtime.server.check",
     "compare": "modelway_runtime.compare.command",
+    "gate": "modelway_runtime.gate.command",
     "digest": "modelway_runtime.digests",
 }
 
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     _add_check(commands.add_parser("check", help="try a model before it is deployed", description=_CHECK))
     _add_fetch(commands.add_parser("fetch", help="bring a model from a store", description=_FETCH))
     _add_compare(commands.add_parser("compare", help="compare two revisions' answers", description=_COMPARE))
+    _add_gate(commands.add_parser("gate", help="hold another server's readiness", description=_GATE))
     digest = commands.add_parser("digest", help="print the digest of a file or folder", description=_DIGEST)
     digest.add_argument("MODELWAY_PATH", metavar="PATH", help="file or folder")
     return root
@@ -47,6 +49,9 @@ _CHECK = (
 )
 _FETCH = "Brings a model from s3, gs, az, hf, oci, http(s) or pvc:// or a local path, and checks its digest."
 _COMPARE = "Takes requests that a gateway mirrors, asks two revisions and counts where their answers disagree."
+_GATE = (
+    "Warms the model of a server that is not ours, asks it the golden requests, and only then says that it is ready."
+)
 _DIGEST = "Prints the digest to pin as spec.model.digest."
 
 
@@ -124,6 +129,20 @@ def _add_compare(compare: argparse.ArgumentParser) -> None:
     _flag(compare, "--host", "MODELWAY_HOST", "address to listen on (default: all)")
     _flag(compare, "--port", "MODELWAY_PORT", "port that is mirrored to (default 8000; 0 picks one)")
     _flag(compare, "--metrics-port", "MODELWAY_METRICS_PORT", "port of /metrics (default 8002; 0 picks one)")
+
+
+def _add_gate(gate: argparse.ArgumentParser) -> None:
+    _flag(gate, "--server", "MODELWAY_SERVER_URL", "base URL of the server, such as http://localhost:8000")
+    _flag(gate, "--protocol", "MODELWAY_GATE_PROTOCOL", "how it is asked: V2 (default), V1 or Invocations")
+    _flag(gate, "--name", "MODELWAY_MODEL_NAME", "the model's name in URLs (default: model)")
+    _flag(gate, "--golden", "MODELWAY_GOLDEN_PATH", "JSON file of golden requests that must be answered as expected")
+    _flag(gate, "--warmup", "MODELWAY_GATE_WARMUP", "false: the server warms the model itself (default true)")
+    _flag(gate, "--ask-golden", "MODELWAY_GATE_GOLDEN", "false: the server asks itself (default true)")
+    _flag(gate, "--max-batch-size", "MODELWAY_MAX_BATCH_SIZE", "rows of the larger warm-up request (default 32)")
+    _flag(gate, "--request-timeout", "MODELWAY_REQUEST_TIMEOUT", "longest time for an answer (default 30s)")
+    _flag(gate, "--drain", "MODELWAY_DRAIN", "longest time to go on after SIGTERM (default 30s)")
+    _flag(gate, "--host", "MODELWAY_HOST", "address to listen on (default: all)")
+    _flag(gate, "--port", "MODELWAY_GATE_PORT", "port of /ready and /internal/state (default 8002; 0 picks one)")
 
 
 def _flag(command: argparse.ArgumentParser, flag: str, variable: str, text: str) -> None:

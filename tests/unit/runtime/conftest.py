@@ -281,6 +281,19 @@ def compare(tmp_path: Path) -> Iterator[Start]:
         yield lambda **settings: stack.enter_context(_served(place, settings, "compare"))
 
 
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Start]:
+    """Starts a gate with settings, each with a volume of its own, or beside what was fetched to one."""
+    with ExitStack() as stack:
+
+        def start(place: Path | None = None, **settings: str) -> Runtime:
+            own = place or tmp_path / f"gate-{len(list(tmp_path.iterdir()))}"
+            own.mkdir(exist_ok=True)
+            return stack.enter_context(_served(own, settings, "gate"))
+
+        yield start
+
+
 def _environ(place: Path, settings: Mapping[str, str]) -> dict[str, str]:
     log = place / "termination-log"
     log.touch()
@@ -293,6 +306,7 @@ def _environ(place: Path, settings: Mapping[str, str]) -> dict[str, str]:
         "MODELWAY_PORT": "0",
         "MODELWAY_METRICS_PORT": "0",
         "MODELWAY_GRPC_PORT": "0",
+        "MODELWAY_GATE_PORT": "0",
         "MODELWAY_DRAIN": "0s",
         "MODELWAY_TRUST": "Any",
         "HOME": str(place),

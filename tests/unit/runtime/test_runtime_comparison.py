@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelway_runtime.compare import asking, examples
+from modelway_runtime import exchange
+from modelway_runtime.compare import examples
 from modelway_runtime.compare.backlog import Backlog
 from modelway_runtime.compare.comparison import Disagreement, Kind, Tolerance, disagreements
 from modelway_runtime.compare.response import Unreadable, is_request, parse
@@ -181,7 +182,7 @@ def test_a_request_is_json_with_inputs(body: bytes, is_one: bool) -> None:
 
 
 def test_an_interim_answer_is_not_the_answer() -> None:
-    answer = asking._Answer()
+    answer = exchange.Answer()
     answer.parser.feed_data(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n")
     assert not answer.is_whole
     answer.parser.feed_data(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")

@@ -5,8 +5,8 @@ from math import inf
 from urllib.parse import urlsplit
 
 from modelway_runtime import golden, units
-from modelway_runtime.compare.asking import Place
 from modelway_runtime.compare.comparison import Tolerance
+from modelway_runtime.exchange import Place
 from modelway_runtime.settings import Environ, natural, parsed, port, positive
 
 

@@ -8,12 +8,12 @@ from typing import Self
 
 from modelway_runtime import logs
 from modelway_runtime.compare import asking, comparison, response
-from modelway_runtime.compare.asking import AskFailed, Place
 from modelway_runtime.compare.backlog import Overload
 from modelway_runtime.compare.mirrored import Mirrored
 from modelway_runtime.compare.response import Outputs, Unreadable
 from modelway_runtime.compare.settings import CompareSettings
 from modelway_runtime.compare.tally import Tally
+from modelway_runtime.exchange import AskFailed, Place
 from modelway_runtime.server import compression
 from modelway_runtime.server.answers import Refused
 
