@@ -15,7 +15,7 @@ PARENT = Parent(namespace="payments", name="fraud", uid="uid-1")
 RUNTIME: Manifest = {
     "formats": [{"name": "onnx"}],
     "ports": {"http": 8000, "metrics": 8002},
-    "capabilities": {"metrics": "Modelway"},
+    "capabilities": {"goldenRequests": True, "warmup": True, "drain": True, "metrics": "Modelway"},
     "template": {"spec": {"containers": [{"name": "model", "image": "example.com/runtime:1", "args": ["serve"]}]}},
 }
 SPEC: Manifest = {"model": {"uri": "s3://models/fraud/1", "format": "onnx"}}

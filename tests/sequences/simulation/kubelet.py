@@ -82,6 +82,7 @@ class Kubelet:
         if run is None:
             run = self._runs[uid] = Run(pods.created(pod) + timedelta(seconds=script.schedule))
             run.model.image = script.image
+            run.gate = next((pods.Container(name) for name in _init_names(pod) if name == "gate"), None)
         if "deletionTimestamp" in pod["metadata"] and run.stage is not Stage.ENDING:
             asked = parse(pod["metadata"]["deletionTimestamp"])
             grace = timedelta(seconds=pod["metadata"]["deletionGracePeriodSeconds"])
@@ -94,6 +95,8 @@ class Kubelet:
             self._advance(pod, run, script, run.due)
         if run.stage is not Stage.ENDING:
             run.model.is_ready = run.stage is Stage.READY and uid not in self.unready
+            if run.gate:
+                run.gate.is_ready = run.model.is_ready
         changed = self._write(pod, run)
         stored = self._store.find(kinds.POD, pod["metadata"]["namespace"], pod["metadata"]["name"])
         self._seen[uid] = (id(stored), uid in self.unready)
@@ -119,6 +122,8 @@ class Kubelet:
                 _begin(run, run.fetch, Stage.FETCHING, now, script.fetch)
             case Stage.LOAD_BACK_OFF:
                 _begin(run, run.model, Stage.LOADING, now, script.load)
+            case Stage.GATE_BACK_OFF:
+                _begin(run, run.gate or run.model, Stage.LOADING, now, script.load)
             case Stage.LOADING:
                 self._finish_load(pod, run, script, now)
             case Stage.READY | Stage.UNREADY:
@@ -167,11 +172,16 @@ class Kubelet:
             return
         run.fetch.end(end)
         run.model.image = script.image
+        if run.gate:
+            run.gate.start(now)
         _begin(run, run.model, Stage.LOADING, now, script.load)
 
     def _finish_load(self, pod: Manifest, run: Run, script: Script, now: datetime) -> None:
         end = self._failed_load(pod, run, script, now)
-        if end:
+        if end and run.gate and _is_of_gate(end):
+            run.model.is_up = True
+            run.back_off(run.gate, Stage.GATE_BACK_OFF, end)
+        elif end:
             run.back_off(run.model, Stage.LOAD_BACK_OFF, end)
         elif script.is_never_ready:
             run.due = now + _FOREVER
@@ -209,6 +219,15 @@ _FOREVER = timedelta(days=36500)
 def _begin(run: Run, container: Container, stage: Stage, now: datetime, seconds: float) -> None:
     container.start(now)
     run.stage, run.due = stage, now + timedelta(seconds=seconds)
+
+
+def _init_names(pod: Manifest) -> list[str]:
+    return [item["name"] for item in pod["spec"].get("initContainers") or ()]
+
+
+def _is_of_gate(end: End) -> bool:
+    """Whether a gate finds it out, which leaves the server running."""
+    return any(reason in end.message for reason in ("WarmupFailed", "GoldenRequestFailed"))
 
 
 def _environment(pod: Manifest) -> dict[str, str]:

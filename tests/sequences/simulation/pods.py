@@ -23,6 +23,7 @@ class Stage(StrEnum):
     FETCH_BACK_OFF = "FetchBackOff"
     LOADING = "Loading"
     LOAD_BACK_OFF = "LoadBackOff"
+    GATE_BACK_OFF = "GateBackOff"
     READY = "Ready"
     UNREADY = "Unready"
     ENDING = "Ending"
@@ -107,6 +108,8 @@ class Run:
     stage: Stage = Stage.SCHEDULING
     fetch: Container = field(default_factory=lambda: Container("fetch"))
     model: Container = field(default_factory=lambda: Container("model"))
+    gate: Container | None = None
+    """The sidecar that holds readiness, beside a server that is not ours."""
     unschedulable: str = ""
     has_node: bool = False
     """Whether it was given to a node; it has its room there until it is gone."""
@@ -143,7 +146,8 @@ class Run:
         }
         if scheduled:
             status["podIP"] = before.get("podIP") or "10.0.0.1"
-            status["initContainerStatuses"] = [self.fetch.status(is_init=True)]
+            gates = [self.gate.status(is_init=False)] if self.gate else []
+            status["initContainerStatuses"] = [self.fetch.status(is_init=True), *gates]
             status["containerStatuses"] = [self.model.status(is_init=False)]
         return status
 

@@ -99,17 +99,18 @@ class RuntimeModel(Struct):
 
 
 class Capabilities(Struct):
-    """What the runtime does by itself."""
+    """What the runtime does by itself. Where it lacks one of the first three, a sidecar `gate` holds readiness."""
 
     golden_requests: bool = False
-    """Whether it asks itself the golden requests before it is ready."""
+    """Whether it asks itself the golden requests before it is ready. Otherwise the gate asks them."""
     warmup: bool = False
-    """Whether it warms the model before it is ready."""
+    """Whether it warms the model before it is ready. Otherwise the gate does."""
     drain: bool = False
-    """Whether it answers requests in flight after SIGTERM."""
+    """Whether it goes on after SIGTERM for as long as callers need to hear of it. Otherwise SIGTERM is sent that much
+    later."""
     metrics: Literal["Modelway"] | None = None
     """`Modelway`: it gives the metrics of the Modelway runtime. Absent: none that the operator
-    understands."""
+    understands, and an analysis with a built-in metric of requests is refused."""
 
 
 class RuntimeSpec(Struct):

@@ -13,6 +13,7 @@ from modelway.plan.record import timestamp
 from modelway.plan.scene import WAITING_STATES, Scene
 from modelway.plan.trial import Trial
 from modelway.plan.trouble import Trouble
+from modelway.resources import gate
 
 TARGETS = 40
 """Most pods of one revision that are read: by name, so that they are the same ones each time."""
@@ -92,7 +93,7 @@ def _of_loading(scene: Scene) -> Inquiry | None:
 
 
 def _targets(revision: Revision, *, ready: bool) -> Iterator[Target]:
-    port = _port(revision)
+    port = _port(revision) if ready else _state_port(revision)
     if port is None:
         return
     for pod in [pod for pod in revision.pods if _is_asked(pod, ready)][:TARGETS]:
@@ -112,11 +113,15 @@ def _port(revision: Revision) -> int | None:
     return int((spec.get("ports") or {}).get("metrics") or DEFAULT_PORT)
 
 
+def _state_port(revision: Revision) -> int | None:
+    """Where its pods tell how far they are, by the gate where they have one; None where nobody does."""
+    return gate.port(revision.rendered["deployment"]["template"]) or _port(revision)
+
+
 def blocked(scene: Scene, target: Revision | None) -> Trouble | None:
-    """Why the analysis of the spec cannot be done on these revisions: found before a pod starts."""
+    """Why the analysis of the spec cannot be done on these revisions: found when it is applied, before a pod starts."""
     analysis = scene.spec.rollout.analysis
-    is_due = scene.rollout is None and target is not None and target.name != scene.record.stable
-    if not is_due or analysis is None or scene.stable is None:
+    if scene.rollout is not None or analysis is None:
         return None
     asked = next((metric for metric in analysis.metrics if trial.needs_traffic(metric)), None)
     silent = next((item for item in (target, scene.stable) if item is not None and _port(item) is None), None)

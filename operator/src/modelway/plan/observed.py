@@ -11,6 +11,7 @@ from modelway.api import ModelDeploymentSpec, RuntimeSpec
 from modelway.api import Rollout as RolloutSpec
 from modelway.kinds import Kind, Manifest
 from modelway.plan.record import Record
+from modelway.resources import gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +84,20 @@ class Pod:
 
     @property
     def is_warmed(self) -> bool:
-        """Whether its model is loaded, warmed and right on its golden requests: readiness began with that."""
-        return self.is_ready or any(item.has_started for item in self.containers)
+        """Whether its model is loaded, warmed and right on its golden requests: readiness began with that.
+
+        A server with a gate has started when it has loaded the model; the rest is the gate's to say.
+        """
+        has_started = any(item.has_started for item in self.containers)
+        return self.is_ready or (has_started and all(item.is_ready for item in self.containers if _is_gate(item)))
 
     def may_answer(self, now: datetime) -> bool:
         """Whether it takes requests or may do so again; not on a lost node, which never reports the end of its pods."""
         return self.is_ready or self.ends_at is None or now < self.ends_at
+
+
+def _is_gate(container: Container) -> bool:
+    return container.is_init and container.name == gate.CONTAINER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any
 from modelway.api import reasons
 from modelway.plan.observed import Container, Pod, Revision
 from modelway.plan.quotes import quoted
+from modelway.resources import gate
 from modelway.resources.pod import MODEL_CONTAINER
 
 CRASH_LIMIT = 3
@@ -160,7 +161,9 @@ def reported(pod: Pod, container: Container) -> Trouble | None:
 
 def silent_fetch(pod: Pod, container: Container) -> Trouble | None:
     """`fetch` ended without a reason of ours: it is tried again, so it is not about the revision."""
-    if not container.is_init or container.ended is None or container.ended.exit_code == 0 or container.is_up:
+    if not container.is_init or container.name == gate.CONTAINER or container.is_up:
+        return None
+    if container.ended is None or container.ended.exit_code == 0:
         return None
     if container.ended.reason == "OOMKilled":
         return None

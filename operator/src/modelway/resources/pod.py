@@ -8,6 +8,7 @@ from datetime import timedelta
 from modelway import names
 from modelway.api import ModelDeploymentSpec, RuntimeSpec, durations
 from modelway.kinds import Manifest
+from modelway.resources import gate
 from modelway.resources.merge import overlay
 from modelway.resources.metadata import Parent, common_labels
 
@@ -77,14 +78,23 @@ def template(build: Build) -> Manifest:
     labels = common_labels(build.parent) | {names.REVISION_LABEL: build.revision}
     base = overlay(_defaults(build), build.runtime.template)
     wished = overlay(overlay(base, _wishes(build, base)), build.spec.runtime.template or {})
-    return _ordered(overlay(wished, {"metadata": {"labels": labels}, "spec": _fixed(build, wished)}))
+    return _ordered(build, overlay(wished, {"metadata": {"labels": labels}, "spec": _fixed(build, wished)}))
 
 
-def _ordered(manifest: Manifest) -> Manifest:
-    """With the model's container first, as `kubectl logs` and `exec` expect."""
+def _ordered(build: Build, manifest: Manifest) -> Manifest:
+    """With the model's container first, as `kubectl logs` and `exec` expect.
+
+    A variable can refer only to those before it, and a foreign server is told in its own words: ours come first there.
+    """
     containers = manifest["spec"]["containers"]
     containers.sort(key=lambda item: item["name"] != MODEL_CONTAINER)
+    if not _is_ours(build):
+        _model(manifest)["env"].sort(key=lambda item: not item["name"].startswith("MODELWAY_"))
     return manifest
+
+
+def _is_ours(build: Build) -> bool:
+    return build.runtime.capabilities.metrics == "Modelway"
 
 
 def _defaults(build: Build) -> Manifest:
@@ -110,14 +120,26 @@ def _ports(build: Build) -> list[Manifest]:
 
 def _probes(build: Build) -> Manifest:
     """Readiness turns quickly, so that a draining pod gets no new requests; liveness is patient."""
-    port = build.runtime.ports.http
-    ready = {"httpGet": {"path": "/v2/health/ready", "port": port}}
-    live = {"httpGet": {"path": "/v2/health/live", "port": port}}
+    ready, live = _health(build)
     return {
         "startupProbe": ready | {"periodSeconds": 1, "failureThreshold": 3600, "timeoutSeconds": 2},
         "readinessProbe": ready | {"periodSeconds": 2, "failureThreshold": 2, "timeoutSeconds": 2},
         "livenessProbe": live | {"periodSeconds": 10, "failureThreshold": 6, "timeoutSeconds": 5},
     }
+
+
+def _health(build: Build) -> tuple[Manifest, Manifest]:
+    """What is asked whether the server is ready, and whether it lives, in the protocol that it speaks."""
+    port, protocol = build.runtime.ports.http, gate.protocol(build.runtime)
+    if protocol == "V1":
+        path = f"/v1/models/{build.spec.model.name or build.parent.name}"
+        return {"httpGet": {"path": path, "port": port}}, {"tcpSocket": {"port": port}}
+    if protocol == "Invocations":
+        return {"httpGet": {"path": "/ping", "port": port}}, {"httpGet": {"path": "/ping", "port": port}}
+    return (
+        {"httpGet": {"path": "/v2/health/ready", "port": port}},
+        {"httpGet": {"path": "/v2/health/live", "port": port}},
+    )
 
 
 def _model(template: Manifest) -> Manifest:
@@ -157,11 +179,12 @@ def _fixed(build: Build, wished: Manifest) -> Manifest:
         "name": MODEL_CONTAINER,
         "env": environment,
         "volumeMounts": [*mounts, _mount("golden", GOLDEN_FOLDER, read_only=True), *claim],
+        **_sleep(build, wished),
     }
-    is_ours = build.runtime.capabilities.metrics == "Modelway"
+    image = _model(wished).get("image", "") if _is_ours(build) else build.runtime_image
     fetch: Manifest = {
         "name": FETCH_CONTAINER,
-        "image": _model(wished).get("image", "") if is_ours else build.runtime_image,
+        "image": image,
         "args": ["fetch"],
         "env": [*environment, *_signature(build)],
         "volumeMounts": [*mounts, _mount("lock", LOCK_FOLDER, read_only=True), *claim],
@@ -172,13 +195,41 @@ def _fixed(build: Build, wished: Manifest) -> Manifest:
     if credentials and credentials.secret_ref:
         fetch["envFrom"] = [{"secretRef": {"name": credentials.secret_ref.name}}]
     return {
-        "initContainers": [fetch],
+        "initContainers": [fetch, *_gates(build, wished, image)],
         "containers": [model],
         "volumes": _volumes(build, {item["name"] for item in wished["spec"].get("volumes", ())}),
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": _grace(build),
     }
+
+
+def _sleep(build: Build, wished: Manifest) -> Manifest:
+    """A server that ends at once on SIGTERM is sent it when nobody sends requests any more."""
+    seconds = math.ceil(build.spec.rollout.drain.total_seconds())
+    has_own = bool((_model(wished).get("lifecycle") or {}).get("preStop"))
+    if build.runtime.capabilities.drain or has_own or not seconds:
+        return {}
+    return {"lifecycle": {"preStop": {"sleep": {"seconds": seconds}}}}
+
+
+def _gates(build: Build, wished: Manifest, image: str) -> list[Manifest]:
+    """The gate, where the runtime needs one."""
+    if not gate.is_needed(build.runtime):
+        return []
+    mounts = [
+        _mount("model", build.runtime.model.mount_path, read_only=True),
+        _mount("tmp", "/tmp"),  # noqa: S108  the only writable folder of a read-only root
+        _mount("golden", GOLDEN_FOLDER, read_only=True),
+        *_claim_mount(build),
+    ]
+    own = {
+        "image": image,
+        "volumeMounts": mounts,
+        "securityContext": SECURITY,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    return [gate.container(build.runtime, wished, _environment(build)) | own]
 
 
 def _signature(build: Build) -> list[Manifest]:
