@@ -1,8 +1,10 @@
 """The gate beside a server that is not ours: when there is one, what it is told, and what the server gets."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from modelway.api import ModelDeploymentSpec, RuntimeSpec
 from modelway.kinds import Manifest
@@ -148,6 +150,44 @@ def test_a_server_may_be_told_in_its_own_words_what_ours_say() -> None:
     variables = [item["name"] for item in server(found)["env"]]
     assert variables[-1] == "MLSERVER_MODEL_NAME"
     assert variables[0] == "MODELWAY_MODEL_NAME"
+
+
+def mount(container: Manifest) -> Manifest:
+    """Where a container sees the model."""
+    return next(item for item in container["volumeMounts"] if item["name"] == "model")
+
+
+@pytest.mark.parametrize("layout", ["TritonRepository", "TensorFlowServing"])
+def test_a_server_sees_its_own_layout_alone(layout: str) -> None:
+    found = rendered(runtime(model={"layout": layout, "mountPath": "/repository"}))
+    fetch, beside = found["initContainers"]
+    assert told(fetch)["MODELWAY_MODEL_LAYOUT"] == layout
+    assert mount(server(found)) == {"name": "model", "mountPath": "/repository", "subPath": ".modelway/layout"}
+    assert mount(fetch) == {"name": "model", "mountPath": "/repository"}
+    assert mount(beside) == {"name": "model", "mountPath": "/repository", "readOnly": True}
+
+
+def test_files_that_lie_as_they_were_uploaded_are_not_arranged() -> None:
+    found = rendered(runtime())
+    assert "MODELWAY_MODEL_LAYOUT" not in told(found["initContainers"][0])
+    assert mount(server(found)) == {"name": "model", "mountPath": "/models"}
+
+
+READY_MADE = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("name", ["mlserver", "triton", "tensorflow-serving", "torchserve"])
+def test_a_ready_made_definition_is_rendered_with_a_gate_on_a_port_of_its_own(name: str) -> None:
+    serves, deployed = yaml.safe_load_all((READY_MADE / f"{name}.yaml").read_text(encoding="utf-8"))
+    spec = deployed["spec"]
+    found = rendered(serves["spec"], **spec)
+    (stands,) = gates(found)
+    ports = [port["containerPort"] for item in (server(found), stands) for port in item["ports"]]
+    assert len(ports) == len(set(ports))
+    assert server(found)["image"] == serves["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert {item["name"] for item in serves["spec"]["formats"]} >= {spec["model"]["format"]}
+    assert spec["runtime"]["ref"]["name"] == serves["metadata"]["name"]
+    assert server(found)["lifecycle"] == {"preStop": {"sleep": {"seconds": 30}}}
 
 
 PROBES: list[Any] = [

@@ -105,6 +105,8 @@ def _add_fetch(fetch: argparse.ArgumentParser) -> None:
     _flag(fetch, "--signature-authority", "MODELWAY_SIGNATURE_CERTIFICATE_AUTHORITY", "or its authority, in PEM")
     _flag(fetch, "--signature-identity", "MODELWAY_SIGNATURE_IDENTITY", "the name in the signer's certificate")
     _flag(fetch, "--to", "MODELWAY_MODEL_PATH", "folder to write to (default /models)")
+    _flag(fetch, "--layout", "MODELWAY_MODEL_LAYOUT", "Plain (default), TritonRepository or TensorFlowServing")
+    _flag(fetch, "--name", "MODELWAY_MODEL_NAME", "the model's name in such a layout (default: model)")
     _flag(fetch, "--max-model-bytes", "MODELWAY_MAX_MODEL_BYTES", "largest model (default 16Gi)")
     _flag(fetch, "--retry", "MODELWAY_FETCH_RETRY", "how long to try without progress (default 45s)")
     _flag(fetch, "--connections", "MODELWAY_FETCH_CONNECTIONS", "parts of a file that come together (default 8)")

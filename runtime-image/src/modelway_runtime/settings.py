@@ -40,6 +40,9 @@ class FetchSettings:
     signature: SignatureSettings | None
     cache_path: Path | None
     cache_bytes: int
+    name: str
+    layout: str
+    """Where a foreign server looks for the files: `Plain`, `TritonRepository` or `TensorFlowServing`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +96,8 @@ def fetch(environ: Environ) -> FetchSettings:
         signature=_signature(environ),
         cache_path=Path(environ["MODELWAY_CACHE_PATH"]) if environ.get("MODELWAY_CACHE_PATH") else None,
         cache_bytes=parsed(environ, "MODELWAY_CACHE_MAX_BYTES", "64Gi", units.size),
+        name=environ.get("MODELWAY_MODEL_NAME") or "model",
+        layout=parsed(environ, "MODELWAY_MODEL_LAYOUT", "Plain", _layout),
     )
 
 
@@ -164,6 +169,12 @@ def parsed(environ: Environ, name: str, default: str, parse: Callable[[str], T])
         return parse(environ.get(name) or default)
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from error
+
+
+def _layout(text: str) -> str:
+    if text not in ("Plain", "TritonRepository", "TensorFlowServing"):
+        raise ValueError(f"{text!r} is not a layout; write Plain, TritonRepository or TensorFlowServing")
+    return text
 
 
 def _trust(text: str) -> str:

@@ -94,8 +94,10 @@ class RuntimeModel(Struct):
 
     mount_path: Annotated[str, StringConstraints(max_length=255), _MOUNT] = "/models"
     """Folder that holds the fetched model."""
-    layout: Literal["Plain"] = "Plain"
-    """`Plain`: the model's files lie in the folder as they were uploaded."""
+    layout: Literal["Plain", "TritonRepository", "TensorFlowServing"] = "Plain"
+    """`Plain`: the model's files lie in the folder as they were uploaded. `TritonRepository`: the folder is a model
+    repository of Triton with the model under its name. `TensorFlowServing`: it has the model under its name, in
+    folders by version."""
 
 
 class Capabilities(Struct):

@@ -14,6 +14,8 @@ from modelway.resources.metadata import Parent, common_labels
 
 MODEL_CONTAINER = "model"
 FETCH_CONTAINER = "fetch"
+LAYOUT_FOLDER = ".modelway/layout"
+"""Where `fetch` links the files, on the model's volume, for a server that wants them in another layout."""
 LOCK_FOLDER = "/etc/modelway/lock"
 GOLDEN_FOLDER = "/etc/modelway/golden"
 CLAIM_FOLDER = "/mnt"
@@ -178,7 +180,7 @@ def _fixed(build: Build, wished: Manifest) -> Manifest:
     model = {
         "name": MODEL_CONTAINER,
         "env": environment,
-        "volumeMounts": [*mounts, _mount("golden", GOLDEN_FOLDER, read_only=True), *claim],
+        "volumeMounts": [*_arranged(build, mounts), _mount("golden", GOLDEN_FOLDER, read_only=True), *claim],
         **_sleep(build, wished),
     }
     image = _model(wished).get("image", "") if _is_ours(build) else build.runtime_image
@@ -186,7 +188,7 @@ def _fixed(build: Build, wished: Manifest) -> Manifest:
         "name": FETCH_CONTAINER,
         "image": image,
         "args": ["fetch"],
-        "env": [*environment, *_signature(build)],
+        "env": [*environment, *_signature(build), *_layout(build)],
         "volumeMounts": [*mounts, _mount("lock", LOCK_FOLDER, read_only=True), *claim],
         "securityContext": SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -202,6 +204,19 @@ def _fixed(build: Build, wished: Manifest) -> Manifest:
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": _grace(build),
     }
+
+
+def _layout(build: Build) -> list[Manifest]:
+    """How `fetch` is to arrange the files; as they are it does without being told."""
+    layout = build.runtime.model.layout
+    return [] if layout == "Plain" else [{"name": "MODELWAY_MODEL_LAYOUT", "value": layout}]
+
+
+def _arranged(build: Build, mounts: list[Manifest]) -> list[Manifest]:
+    """The server sees the arranged files alone: Triton would take our own folder for another model."""
+    if build.runtime.model.layout == "Plain":
+        return mounts
+    return [item | {"subPath": LAYOUT_FOLDER} if item["name"] == "model" else item for item in mounts]
 
 
 def _sleep(build: Build, wished: Manifest) -> Manifest:

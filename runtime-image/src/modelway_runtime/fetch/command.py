@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modelway_runtime import digest, formats, logs, manifest, registry, settings
 from modelway_runtime.digest import File
-from modelway_runtime.fetch import download, unpacking
+from modelway_runtime.fetch import download, layout, unpacking
 from modelway_runtime.fetch.cache import Cache
 from modelway_runtime.fetch.folder import unreadable
 from modelway_runtime.fetch.patience import Patience, check_size
@@ -42,6 +42,8 @@ def fetch(wanted: FetchSettings) -> tuple[Manifest, str]:
     _check_digest(brought.digest, wanted)
     brought = _signed(brought, wanted)
     try:
+        if wanted.layout in layout.LAYOUTS:
+            layout.arrange(brought, wanted.model_path, wanted.layout, wanted.name)
         manifest.write(wanted.model_path, brought)
     except OSError as error:
         raise download.local_failure(wanted.model_path, error) from error
