@@ -1,4 +1,4 @@
-"""The command line: `modelway-runtime fetch | serve | check | compare | gate | digest`."""
+"""The command line: `modelway-runtime fetch | serve | check | convert | compare | gate | digest`."""
 
 import argparse
 import importlib
@@ -17,6 +17,7 @@ _COMMANDS = {
     "fetch": "modelway_runtime.fetch.command",
     "serve": "modelway_runtime.server.command",
     "check": "modelway_runtime.server.check",
+    "convert": "modelway_runtime.conversion.command",
     "compare": "modelway_runtime.compare.command",
     "gate": "modelway_runtime.gate.command",
     "digest": "modelway_runtime.digests",
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="serve a model", description=_SERVE))
     _add_check(commands.add_parser("check", help="try a model before it is deployed", description=_CHECK))
+    _add_convert(commands.add_parser("convert", help="make a pickle safe, or ONNX", description=_CONVERT))
     _add_fetch(commands.add_parser("fetch", help="bring a model from a store", description=_FETCH))
     _add_compare(commands.add_parser("compare", help="compare two revisions' answers", description=_COMPARE))
     _add_gate(commands.add_parser("gate", help="hold another server's readiness", description=_GATE))
@@ -46,6 +48,10 @@ _SERVE = "Loads, warms and checks a model, then serves it until SIGTERM. Without
 _CHECK = (
     "Loads and warms a model as a pod would, asks golden requests, and prints its inputs, its outputs and a golden "
     "request to paste."
+)
+_CONVERT = (
+    "Opens a pickle (running whatever code is in it), an XGBoost or a LightGBM model, writes it as skops or ONNX, and "
+    "compares the answers of both; where they differ nothing is written."
 )
 _FETCH = "Brings a model from s3, gs, az, hf, oci, http(s) or pvc:// or a local path, and checks its digest."
 _COMPARE = "Takes requests that a gateway mirrors, asks two revisions and counts where their answers disagree."
@@ -91,6 +97,16 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     _flag(check, "--max-batch-size", "MODELWAY_MAX_BATCH_SIZE", "rows that run together at most (default 32)")
     _flag(check, "--threads", "MODELWAY_THREADS", "threads inside one inference (default: the CPUs allowed)")
     _flag(check, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
+
+
+def _add_convert(convert: argparse.ArgumentParser) -> None:
+    convert.add_argument("MODELWAY_PATH", metavar="PATH", help="a model's file or folder on this machine")
+    _flag(convert, "--to", "MODELWAY_CONVERT_TO", "skops, or onnx (needs modelway-runtime[onnx])")
+    _flag(convert, "--check", "MODELWAY_CHECK_DATA", "CSV file of rows that both must answer alike")
+    _flag(convert, "--output", "MODELWAY_OUTPUT", "file to write (default model.skops or model.onnx beside PATH)")
+    _flag(convert, "--tolerance", "MODELWAY_TOLERANCE", "how far numbers may differ (default 1e-5, and 1e-3 of it)")
+    _flag(convert, "--format", "MODELWAY_MODEL_FORMAT", "sklearn, xgboost, … (default: by the file names)")
+    _flag(convert, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
 
 
 def _add_fetch(fetch: argparse.ArgumentParser) -> None:

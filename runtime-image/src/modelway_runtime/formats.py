@@ -6,7 +6,10 @@ from pathlib import PurePosixPath
 
 from modelway_runtime.reasons import Failure, Reason
 
-PICKLE = "a pickle, which can run any code when it is opened; save the model as model.skops or ONNX"
+PICKLE = (
+    "a pickle, which can run any code when it is opened; where you trust it, make model.skops or ONNX of it with "
+    "`modelway-runtime convert {path} --to skops --check DATA.csv`"
+)
 TORCH = "a program of PyTorch; export the model to ONNX"
 KERAS = "a Keras file, whose layers may hold any code; save the model as a SavedModel or ONNX"
 CODE = "Python code, which runs when it is loaded; export the model to ONNX"
@@ -109,5 +112,6 @@ def check_trust(found: Found, trust: str) -> None:
     """Refuses a file that can run code, unless the user allowed it."""
     if not found.risk or trust != "Safe":
         return
-    message = f"{found.path} is {found.risk}, or set trust to Any if you trust its source, or Signed if it is signed"
+    risk = found.risk.replace("{path}", found.path)
+    message = f"{found.path} is {risk}, or set trust to Any if you trust its source, or Signed if it is signed"
     raise Failure(Reason.UNTRUSTED_FORMAT, message)

@@ -32,7 +32,7 @@ def load(artifact: Artifact) -> "LightgbmModel":
 
 
 class LightgbmModel:
-    """A booster of trees."""
+    """A booster of trees. `source` is what a conversion reads."""
 
     platform = "lightgbm"
     is_batchable = True
@@ -47,7 +47,7 @@ class LightgbmModel:
             width=width if width > 1 else 0,
         )
         self.inputs, self.outputs = self._interface.inputs, self._interface.outputs
-        self._booster = found
+        self.source = self._booster = found
         self._threads = threads
 
     def predict(self, inputs: Mapping[str, Array]) -> Arrays:

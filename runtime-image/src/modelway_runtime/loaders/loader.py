@@ -28,9 +28,14 @@ _PRIVACY = {"ORT_DISABLE_TELEMETRY": "1"}
 Loader: TypeAlias = Callable[[Artifact], Model]
 
 
-def find(model_format: str) -> Loader:
-    """The loader of a format; its library is imported here, so its settings must stand before."""
+def keep_quiet() -> None:
+    """The libraries' settings, which must stand before they are imported."""
     os.environ.update(_PRIVACY)
+
+
+def find(model_format: str) -> Loader:
+    """The loader of a format; its library is imported here."""
+    keep_quiet()
     try:
         loader: Loader | None = registry.find(registry.LOADERS, model_format)
     except ModuleNotFoundError as error:

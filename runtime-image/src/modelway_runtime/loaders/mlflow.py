@@ -60,6 +60,7 @@ class MlflowModel:
     platform = "mlflow"
 
     def __init__(self, inner: Model, types: Mapping[str, str]) -> None:
+        self.inner = inner
         self.inputs = tuple(
             replace(spec, datatype=types.get(spec.name, spec.datatype)) if spec.is_open else spec
             for spec in inner.inputs

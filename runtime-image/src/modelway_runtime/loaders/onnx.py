@@ -35,20 +35,25 @@ _ERRORS_ONLY = 3
 def load(artifact: Artifact) -> "OnnxModel":
     """Opens the file; a file that is no ONNX and one that is broken have different reasons."""
     _check_is_onnx(artifact)
+    return opened(str(artifact.file), artifact.file.name, artifact.threads)
+
+
+def opened(source: str | bytes, name: str, threads: int) -> "OnnxModel":
+    """A model from the path of its file, or from the file's bytes."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = artifact.threads
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # A converted model may declare shapes that its batches break; that is one warning for each call.
     options.log_severity_level = _ERRORS_ONLY
     # Idle threads that spin would eat the CPU quota of the pod.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(
-            str(artifact.file), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(source, sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library's errors have no class of their own in common
-        cause = " ".join(str(error).split()).replace(str(artifact.file), artifact.file.name)
-        raise Failure(Reason.MODEL_LOAD_FAILED, f"{artifact.file.name} cannot be loaded: {cause}") from error
+        cause = " ".join(str(error).split())
+        if isinstance(source, str):
+            cause = cause.replace(source, name)
+        raise Failure(Reason.MODEL_LOAD_FAILED, f"{name} cannot be loaded: {cause}") from error
     return OnnxModel(session)
 
 

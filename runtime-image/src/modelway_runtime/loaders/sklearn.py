@@ -99,12 +99,14 @@ class SklearnModel:
     """An estimator: classifiers answer `label` and `probabilities`, all others `prediction`.
 
     One that picks columns by name takes a tensor for each column, and gets them as one DataFrame.
+    `source` is what a conversion reads.
     """
 
     platform = "sklearn"
     is_batchable = True
 
     def __init__(self, estimator: Any) -> None:
+        self.source = estimator
         self._predict = estimator.predict
         self._classes: Array | None = None
         self._names = tuple(map(str, getattr(estimator, "feature_names_in_", ())))

@@ -61,6 +61,12 @@ class XgboostModel:
         self._rounds = (0, int(found.attributes().get("best_iteration") or -1) + 1)
         self._is_linear = config["gradient_booster"]["name"] == "gblinear"
 
+    @property
+    def source(self) -> xgboost.Booster:
+        """What a conversion reads: the trees that answer."""
+        best = self._rounds[1]
+        return self._booster[:best] if best else self._booster
+
     def predict(self, inputs: Mapping[str, Array]) -> Arrays:
         """One row of answers for each row of the input; it releases the interpreter's lock."""
         try:

@@ -22,7 +22,8 @@ SIGNATURE_INVALID: Final = _(
 UNTRUSTED_FORMAT: Final = _(
     "UntrustedFormat",
     "The model holds a format that can run code, such as a pickle, and `trust` is `Safe`.",
-    "Save the model in a safe format such as ONNX or skops, or write `trust: Any` if you would run code of its author.",
+    "Save the model in a safe format such as ONNX or skops, which `modelway-runtime convert` does on your machine, or "
+    "write `trust: Any` if you would run code of its author.",
 )
 UNSUPPORTED_FORMAT: Final = _(
     "UnsupportedFormat",

@@ -1,0 +1,69 @@
+"""What a conversion is made from, and the model that came of it."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from modelway_runtime.conversion import comparison
+from modelway_runtime.loaders import loader, onnx
+from modelway_runtime.protocol.tensors import Array, Arrays, Model
+from modelway_runtime.reasons import Failure
+
+EXTRA = "modelway-runtime[onnx]"
+"""What brings the libraries that convert; the image has them."""
+PRECISIONS = ("FP64", "FP32")
+"""What a graph may compute in, in the order in which it is tried: estimators compute in the first themselves."""
+
+
+class Impossible(Exception):
+    """There is no such form of this model; the message says why."""
+
+
+def inner(model: Model) -> Model:
+    """The model that computes, where another one only names its tensors."""
+    found: Model = getattr(model, "inner", model)
+    return found
+
+
+def source(model: Model) -> Any:
+    """The library's own object; raises Impossible where the format has none that can be converted."""
+    found = getattr(inner(model), "source", None)
+    if found is None:
+        raise Impossible(f"a model of {inner(model).platform} is no estimator of scikit-learn, XGBoost or LightGBM")
+    return found
+
+
+def graph(model: Model, precision: str) -> bytes:
+    """The model in ONNX; raises Impossible."""
+    object_to_convert, converted = source(model), inner(model)
+    graphs = imported("modelway_runtime.conversion.graphs")
+    try:
+        made: bytes = graphs.graph(object_to_convert, converted.inputs, converted.outputs, precision)
+    except graphs.Unconvertible as error:
+        raise Impossible(str(error)) from error
+    return made
+
+
+def imported(module: str) -> Any:
+    """A module that needs libraries which are not everywhere."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise Impossible(f"the module {error.name} is missing; install {EXTRA}") from error
+
+
+def session(content: bytes, threads: int) -> Model:
+    """An ONNX model that was made here; raises Impossible where it cannot be loaded."""
+    loader.keep_quiet()
+    try:
+        return onnx.opened(content, "the converted model", threads)
+    except Failure as failure:
+        raise Impossible(failure.message) from failure
+
+
+def answers(model: Model, tables: Mapping[str, Array], size: int) -> Arrays:
+    """The answers to rows, of which so many are asked at a time."""
+    found = [model.predict(part) for part in comparison.parts(tables, size)]
+    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
