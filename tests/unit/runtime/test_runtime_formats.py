@@ -71,7 +71,7 @@ def test_a_folder_without_a_model_has_no_format() -> None:
 
 def test_a_pickle_is_refused_and_the_message_names_the_way_out() -> None:
     found = formats.find(("model.pkl",), "sklearn")
-    with pytest.raises(Failure, match=r"model\.skops or ONNX, or set trust to Any") as raised:
+    with pytest.raises(Failure, match=r"modelway-runtime convert model\.pkl --to skops .*set trust to Any") as raised:
         formats.check_trust(found, "Safe")
     assert raised.value.reason is Reason.UNTRUSTED_FORMAT
     formats.check_trust(found, "Any")

@@ -134,9 +134,10 @@ class ModelSource(Struct):
         Field(max_length=32),
         short_keys(MAX_OPTION_LENGTH),
     ] = Field(default_factory=dict)
-    """Options for the runtime, which gets them as JSON in MODELWAY_OPTIONS. The bundled runtime has one: with
-    `versions: Ignore` it loads a model that other versions of its libraries saved. Values are strings: quote
-    numbers and booleans."""
+    """Options for the runtime, which gets them as JSON in MODELWAY_OPTIONS. The bundled runtime has these:
+    `versions: Ignore` loads a model that other versions of its libraries saved; `optimize: Onnx` serves an estimator
+    or a booster through ONNX, and `optimize: Int8` with weights of eight bits, where that answers the same, within
+    `optimizeTolerance`. Values are strings: quote numbers and booleans."""
 
     rules = (
         Rule(

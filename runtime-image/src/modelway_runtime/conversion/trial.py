@@ -1,13 +1,14 @@
 """What a conversion is made from, and the model that came of it."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from modelway_runtime.conversion import comparison
-from modelway_runtime.loaders import loader, onnx
+from modelway_runtime.loaders import loader
 from modelway_runtime.protocol.tensors import Array, Arrays, Model
 from modelway_runtime.reasons import Failure
 
@@ -35,6 +36,12 @@ def source(model: Model) -> Any:
     return found
 
 
+def file(model: Model) -> Path | None:
+    """The file of a model that is ONNX already."""
+    found: Path | None = getattr(inner(model), "file", None)
+    return found
+
+
 def graph(model: Model, precision: str) -> bytes:
     """The model in ONNX; raises Impossible."""
     object_to_convert, converted = source(model), inner(model)
@@ -44,6 +51,30 @@ def graph(model: Model, precision: str) -> bytes:
     except graphs.Unconvertible as error:
         raise Impossible(str(error)) from error
     return made
+
+
+def quantized(content: bytes) -> bytes:
+    """A graph with weights of eight bits; raises Impossible."""
+    quantization = imported("modelway_runtime.conversion.quantization")
+    try:
+        made: bytes = quantization.quantized(content)
+    except quantization.Unquantizable as error:
+        raise Impossible(str(error)) from error
+    return made
+
+
+def check_continuous(model: Model) -> None:
+    """Raises Impossible for what single rows of data decide: made-up ones do not meet those that are equally near."""
+    estimator = getattr(inner(model), "source", None)
+    if any(hasattr(part, "kneighbors") for part in parts(estimator)):
+        raise Impossible("of neighbours that are equally near ONNX takes others")
+
+
+def parts(estimator: object) -> Iterator[object]:
+    """An estimator and the steps of its pipelines."""
+    yield estimator
+    for _, step in getattr(estimator, "steps", ()):
+        yield from parts(step)
 
 
 def imported(module: str) -> Any:
@@ -57,10 +88,12 @@ def imported(module: str) -> Any:
 def session(content: bytes, threads: int) -> Model:
     """An ONNX model that was made here; raises Impossible where it cannot be loaded."""
     loader.keep_quiet()
+    onnx = importlib.import_module("modelway_runtime.loaders.onnx")
     try:
-        return onnx.opened(content, "the converted model", threads)
+        found: Model = onnx.opened(content, "the converted model", threads)
     except Failure as failure:
         raise Impossible(failure.message) from failure
+    return found
 
 
 def answers(model: Model, tables: Mapping[str, Array], size: int) -> Arrays:

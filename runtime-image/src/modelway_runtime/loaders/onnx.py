@@ -1,6 +1,7 @@
 """ONNX models through onnxruntime."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -35,7 +36,9 @@ _ERRORS_ONLY = 3
 def load(artifact: Artifact) -> "OnnxModel":
     """Opens the file; a file that is no ONNX and one that is broken have different reasons."""
     _check_is_onnx(artifact)
-    return opened(str(artifact.file), artifact.file.name, artifact.threads)
+    model = opened(str(artifact.file), artifact.file.name, artifact.threads)
+    model.file = artifact.file
+    return model
 
 
 def opened(source: str | bytes, name: str, threads: int) -> "OnnxModel":
@@ -58,11 +61,15 @@ def opened(source: str | bytes, name: str, threads: int) -> "OnnxModel":
 
 
 class OnnxModel:
-    """A session. The outputs `output_label` and `output_probability` of skl2onnx are answered like scikit-learn's."""
+    """A session, and the file that it is of.
+
+    The outputs `output_label` and `output_probability` of skl2onnx are answered like scikit-learn's.
+    """
 
     platform = "onnx_onnxv1"
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self.file: Path | None = None
         self._run = session.run
         self.inputs = tuple(_spec(node.name, node) for node in session.get_inputs())
         nodes = session.get_outputs()

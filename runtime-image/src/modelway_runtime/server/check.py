@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from modelway_runtime import golden, manifest, settings, units
+from modelway_runtime.conversion.optimization import Optimization
 from modelway_runtime.golden import Golden
 from modelway_runtime.loaders import loader
 from modelway_runtime.manifest import Manifest
@@ -55,7 +56,7 @@ def _request(path: str) -> dict[str, Any] | None:
 
 async def _report(wanted: ServeSettings, found: Manifest, title: str, request: dict[str, Any] | None) -> list[str]:
     began = perf_counter()
-    model = preparation.load(wanted, found)
+    model, optimization = preparation.optimize(preparation.load(wanted, found), wanted, found)
     loaded = perf_counter()
     rows = preparation.warm(model, wanted.max_batch_size)
     warmed = perf_counter()
@@ -64,13 +65,21 @@ async def _report(wanted: ServeSettings, found: Manifest, title: str, request: d
     right = await preparation.validate(model, codec, asked)
     lines = [
         f"{title}: {model.platform}, {units.text(found.size)}, {found.digest}",
+        *_optimized(optimization),
         f"loaded in {loaded - began:.2f} s, warmed in {warmed - loaded:.2f} s; {_batches(rows)}",
         *_tensors("inputs", model.inputs),
         *_tensors("outputs", model.outputs),
     ]
     if asked:
         lines.append(f"{right} golden requests answered as expected")
-    return [*lines, *await _example(model, codec, request)]
+    return [*lines, *_example(model, codec, request)]
+
+
+def _optimized(found: Optimization) -> list[str]:
+    """What became of `optimize`, where it was asked for."""
+    if not found.described():
+        return []
+    return [f"optimize {found.asked}: " + (f"not done, {found.cause}" if found.cause else "answers the same")]
 
 
 def _batches(rows: int) -> str:
@@ -83,11 +92,11 @@ def _tensors(title: str, specs: Iterable[TensorSpec]) -> Iterator[str]:
         yield f"{title:8} {spec.name} {spec.datatype} {list(spec.shape)}{columns}"
 
 
-async def _example(model: Model, codec: Codec, given: dict[str, Any] | None) -> list[str]:
+def _example(model: Model, codec: Codec, given: dict[str, Any] | None) -> list[str]:
     """A golden request to paste: what was given, or zeros, with the answer of now."""
     request = given or json.loads(greeting.example(model.inputs))
     try:
-        answer = await preparation.answer(model, codec, Golden(name="example", request=request, outputs=()))
+        answer = preparation.answer(model, codec, Golden(name="example", request=request, outputs=()))
     except (BadRequest, InputRejected) as error:
         if given is not None:
             raise Failure(Reason.GOLDEN_REQUEST_FAILED, f"The request is refused: {error}") from error

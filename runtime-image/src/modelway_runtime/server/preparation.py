@@ -9,6 +9,8 @@ from time import perf_counter
 from typing import Any, TypeVar, cast
 
 from modelway_runtime import formats, golden, logs, manifest
+from modelway_runtime.conversion import optimization
+from modelway_runtime.conversion.optimization import Optimization
 from modelway_runtime.golden import Golden
 from modelway_runtime.loaders import loader
 from modelway_runtime.loaders.loader import Artifact
@@ -30,6 +32,7 @@ async def prepare(state: State, found: Manifest) -> None:
     began = perf_counter()
     state.digest = found.digest
     model = await _threaded(functools.partial(load, settings, found))
+    model, state.optimization = await _threaded(functools.partial(optimize, model, settings, found))
     state.enter(Phase.WARMING)
     rows_together = await _threaded(functools.partial(warm, model, settings.max_batch_size))
     codec = Codec(settings.name, settings.version, model.inputs, model.outputs)
@@ -100,6 +103,19 @@ def load(settings: ServeSettings, found: Manifest) -> Model:
     return opened(artifact)
 
 
+def optimize(model: Model, settings: ServeSettings, found: Manifest) -> tuple[Model, Optimization]:
+    """The model as `model.options.optimize` wants it, if that answers the same; raises Failure for a wrong option."""
+    requests = _golden_requests(settings, found) if optimization.OPTION in settings.options else ()
+    return optimization.optimized(
+        model,
+        settings.options,
+        settings.threads or loader.allowed_cpus(),
+        lambda candidate: first_wrong(
+            candidate, Codec(settings.name, settings.version, candidate.inputs, candidate.outputs), requests
+        ),
+    )
+
+
 def warm(model: Model, max_rows: int) -> int:
     """Runs the model on zeros, alone and as a full batch, so that the first request finds it warm.
 
@@ -139,21 +155,28 @@ def _golden_requests(settings: ServeSettings, found: Manifest) -> tuple[Golden, 
 
 async def validate(model: Model, codec: Codec, requests: tuple[Golden, ...]) -> int:
     """Asks all golden requests, and gives how many; raises Failure at the first that is not answered as expected."""
-    for request in requests:
-        try:
-            wrong = golden.difference(request, await answer(model, codec, request))
-        except (BadRequest, InputRejected) as error:
-            wrong = f"the request is refused: {error}"
-        except Exception as error:  # noqa: BLE001 - whatever the model raises is the answer to this request
-            wrong = f"the model failed: {type(error).__name__}: {error}"
-        if wrong:
-            raise Failure(Reason.GOLDEN_REQUEST_FAILED, f"Golden request {request.name!r}: {wrong}")
+    wrong = await _threaded(functools.partial(first_wrong, model, codec, requests))
+    if wrong:
+        raise Failure(Reason.GOLDEN_REQUEST_FAILED, wrong)
     return len(requests)
 
 
-async def answer(model: Model, codec: Codec, request: Golden) -> Any:
+def first_wrong(model: Model, codec: Codec, requests: tuple[Golden, ...]) -> str:
+    """What is wrong with the first golden request that is not answered as expected; empty when all are."""
+    for request in requests:
+        try:
+            wrong = golden.difference(request, answer(model, codec, request))
+        except (BadRequest, InputRejected) as error:
+            wrong = f"the request is refused: {error}"
+        except BaseException as error:  # noqa: BLE001 - whatever the model raises is the answer to this request
+            wrong = f"the model failed: {type(error).__name__}: {error}"
+        if wrong:
+            return f"Golden request {request.name!r}: {wrong}"
+    return ""
+
+
+def answer(model: Model, codec: Codec, request: Golden) -> Any:
     """The response as a caller would read it; not through the scheduler, whose figures count callers only."""
     decoded = codec.decode(json.dumps(request.request).encode())
     decoded.binary = frozenset()  # whatever it asks for, the answer is compared as JSON
-    outputs = await _threaded(functools.partial(model.predict, decoded.inputs))
-    return json.loads(codec.encode(decoded, outputs)[0])
+    return json.loads(codec.encode(decoded, model.predict(decoded.inputs))[0])

@@ -84,7 +84,9 @@ class Reads:
 
     def _model_metadata(self) -> Answer:
         settings = self._state.settings
-        return _answer(description.model(settings.name, settings.version, self.serving().model))
+        told = description.model(settings.name, settings.version, self.serving().model)
+        optimization = self._state.optimization.described()
+        return _answer({**told, **({"parameters": optimization} if optimization else {})})
 
     def _statistics(self) -> Answer:
         self.serving()

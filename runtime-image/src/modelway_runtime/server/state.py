@@ -3,6 +3,7 @@
 from enum import StrEnum
 from time import perf_counter
 
+from modelway_runtime.conversion.optimization import Optimization
 from modelway_runtime.observation.record import Observer
 from modelway_runtime.protocol.codec import Codec
 from modelway_runtime.protocol.invocations import Invocations
@@ -54,6 +55,7 @@ class State(Life):
         self.feedback = Feedback()
         metrics.feedback = self.feedback.counts
         self.digest = ""
+        self.optimization = Optimization()
         self.serving: Serving | None = None  # from Ready on, to the end: requests are answered while draining, too
 
     @property
@@ -71,7 +73,8 @@ class State(Life):
     def described(self, query: bytes) -> dict[str, object]:
         """What `/internal/state` answers."""
         del query
-        return {"state": self.phase, "revision": self.settings.revision, "digest": self.digest}
+        told = {"state": self.phase, "revision": self.settings.revision, "digest": self.digest}
+        return {**told, **self.optimization.described()}
 
     def figures(self, query: bytes) -> dict[str, object]:
         """What `/internal/figures` answers: the evidence since this start of the process; by group where asked."""
