@@ -153,6 +153,15 @@ def test_18_the_only_pod_comes_back_when_the_one_that_took_its_place_fails(gatew
 
 
 @EITHER
+def test_18_the_only_pod_comes_back_when_the_spec_does(gateway: bool) -> None:
+    world = scarce(CANARY | {"maxSurge": 0}, pods=1, gateway=gateway)
+    upgrade(world, "v2")
+    reach(world, 0, "Holding")
+    upgrade(world, "v1")
+    ends_with(world, "v1", 1)
+
+
+@EITHER
 def test_03_a_share_that_one_pod_in_place_of_another_cannot_have_is_refused_until_the_user_consents(
     gateway: bool,
 ) -> None:

@@ -117,7 +117,8 @@ def _shared(scene: Scene, revision: Revision, selection: str | None) -> int:
     if selection == revision.name:
         return scene.carrying
     others = sum(pair.values()) - pair[revision.name]
-    return max(scene.carrying - others, int(revision.ready > 0))
+    # Where one pod takes the place of the only other, neither is owed to the traffic.
+    return min(scene.carrying, max(scene.carrying - others, int(revision.ready > 0)))
 
 
 def _step(scene: Scene, revision: Revision) -> int:
