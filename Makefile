@@ -91,6 +91,10 @@ integration: .venv  ## Against a real kube-apiserver and etcd
 formats: python  ## PyTorch and TensorFlow in their own images: builds both, for each its tests
 	PYTHONPATH=tests $(PYTHON) -m formats
 
+.PHONY: arm64
+arm64: .venv  ## The runtime image for arm64: builds it under emulation and asks it
+	PYTHONPATH=tests $(BIN)/python -m arm64
+
 .PHONY: e2e
 e2e: .venv cluster images  ## On a real node: helm install, predictions through the gateway
 	$(pytest) tests/e2e

@@ -51,6 +51,11 @@ def _bootstrap(target: Path) -> None:
     root = target.with_name("root")
     shutil.rmtree(root, ignore_errors=True)
     shell.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", DEBIAN_BASE, root])
+    pack(root, target)
+
+
+def pack(root: Path, target: Path) -> None:
+    """The folder as a tar file that appears when it is complete; the folder goes."""
     temporary = target.with_suffix(".building")
     left_out = [f"--exclude={pattern}" for pattern in WITHOUT]
     shell.run(["tar", "--create", "--file", temporary, "--numeric-owner", *left_out, "--directory", root, "."])

@@ -49,7 +49,7 @@ def command(*words: str | Path) -> tuple[str, ...]:
     return ("buildah", *options, *map(str, words))
 
 
-def build_command(recipe: Recipe) -> tuple[str, ...]:
+def build_command(recipe: Recipe, *options: str) -> tuple[str, ...]:
     """`RUN` steps use the network and package settings of this machine."""
     mounts = [f"--volume={path}:{path}:ro" for path in MACHINE_SETTINGS if Path(path).exists()]
     arguments = [f"--build-arg={name}={value}" for name, value in recipe.arguments]
@@ -61,6 +61,7 @@ def build_command(recipe: Recipe) -> tuple[str, ...]:
         f"--signature-policy={_policy()}",
         *mounts,
         *arguments,
+        *options,
         f"--tag={recipe.reference}",
         f"--file={recipe.dockerfile}",
         recipe.context,

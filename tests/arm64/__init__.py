@@ -1,0 +1,1 @@
+"""The runtime image for another architecture: built and asked under emulation."""
