@@ -83,7 +83,11 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     _flag(serve, "--max-body-bytes", "MODELWAY_MAX_BODY_BYTES", "largest request body (default 64Mi)")
     _flag(serve, "--request-timeout", "MODELWAY_REQUEST_TIMEOUT", "longest time for an answer (default 30s)")
     _flag(serve, "--drain", "MODELWAY_DRAIN", "time to go on after SIGTERM (default 30s; with PATH 0s)")
-    _flag(serve, "--threads", "MODELWAY_THREADS", "threads inside one inference (default: the CPUs allowed)")
+    _flag(
+        serve, "--threads", "MODELWAY_THREADS", "threads inside one inference (default: its share of the CPUs allowed)"
+    )
+    _flag(serve, "--instances", "MODELWAY_INSTANCES", "inferences at the same time in the server (default: by format)")
+    _flag(serve, "--workers", "MODELWAY_WORKERS", "processes that run the model; 0: the server (default: by format)")
     _flag(serve, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
     _flag(serve, "--access-log", "MODELWAY_ACCESS_LOG", "true: a line of JSON on standard output for each request")
 

@@ -38,6 +38,12 @@ def configure(*, text: bool) -> None:
     LOGGER.setLevel(logging.INFO)
 
 
+def form() -> str:
+    """What the log is written as, `text` or `json`, so that a process of ours does the same."""
+    is_text = any(isinstance(handler.formatter, _TextLines) for handler in logging.getLogger().handlers)
+    return "text" if is_text else "json"
+
+
 def write(message: str, **fields: object) -> None:
     """One line at level INFO with fields."""
     LOGGER.info(message, extra={"fields": fields})

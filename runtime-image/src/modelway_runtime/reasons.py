@@ -26,7 +26,7 @@ class Reason(StrEnum):
 class Failure(Exception):
     """Ends the process with a reason and a sentence for the person on call."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason | str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message

@@ -64,6 +64,10 @@ class ServeSettings:
     max_batch_size: int
     max_delay: float
     threads: int
+    instances: int
+    """Inferences at the same time in this process; 0 leaves it to the format."""
+    workers: int | None
+    """Processes that run the model; 0 runs it in this one, None leaves it to the format."""
     options: Mapping[str, object]
     host: str
     port: int
@@ -137,6 +141,8 @@ def serve(environ: Environ) -> ServeSettings:
         max_batch_size=parsed(environ, "MODELWAY_MAX_BATCH_SIZE", "32", positive),
         max_delay=parsed(environ, "MODELWAY_MAX_DELAY", "0s", units.seconds),
         threads=parsed(environ, "MODELWAY_THREADS", "0", natural),
+        instances=parsed(environ, "MODELWAY_INSTANCES", "0", natural),
+        workers=parsed(environ, "MODELWAY_WORKERS", "auto", _workers),
         options=parsed(environ, "MODELWAY_OPTIONS", "{}", _object),
         host=environ.get("MODELWAY_HOST", ""),
         port=parsed(environ, "MODELWAY_PORT", "8000", port),
@@ -144,6 +150,10 @@ def serve(environ: Environ) -> ServeSettings:
         grpc=parsed(environ, "MODELWAY_GRPC", "grpcio", _grpc),
         grpc_port=parsed(environ, "MODELWAY_GRPC_PORT", "8001", port),
     )
+
+
+def _workers(text: str) -> int | None:
+    return None if text == "auto" else natural(text)
 
 
 def _grpc(text: str) -> str:

@@ -1,5 +1,6 @@
 """XGBoost and LightGBM: answers equal to the framework's own, and files that would hang or end the process."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from modelway_runtime.loaders import lightgbm as lightgbm_loader
 from modelway_runtime.loaders import ubjson
 from modelway_runtime.loaders import xgboost as xgboost_loader
 from modelway_runtime.loaders.loader import Artifact
-from modelway_runtime.protocol.tensors import InputRejected, Model
+from modelway_runtime.protocol.tensors import InputRejected, Model, runs_concurrently
 from modelway_runtime.reasons import Failure, Reason
 
 FEATURES, LABELS = load_iris(return_X_y=True)
@@ -53,6 +54,24 @@ def test_xgboost_of_several_classes(tmp_path: Path, objective: str, suffix: str)
     assert answer["label"].tolist() == classifier.predict(FEATURES).tolist()
     # From labels, the scikit-learn class computes them in numpy.
     np.testing.assert_allclose(answer["probabilities"], classifier.predict_proba(FEATURES), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.txt"])
+def test_trees_that_several_threads_ask_at_a_time_answer_each_its_own(tmp_path: Path, name: str) -> None:
+    trained = _xgboost("reg:squarederror") if name == "model.json" else _lightgbm("regression")
+    trained.save_model(tmp_path / name)
+    model = _load(tmp_path / name)
+    assert runs_concurrently(model)
+    requests = [FEATURES[start : start + 7] for start in range(0, 140, 7)] * 20
+    expected = [model.predict({"input": rows})["prediction"].tolist() for rows in requests]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda rows: model.predict({"input": rows})["prediction"].tolist(), requests))
+    assert answers == expected
+
+
+def test_a_linear_booster_is_asked_by_one_thread_at_a_time(tmp_path: Path) -> None:
+    _xgboost("reg:squarederror", booster="gblinear").save_model(tmp_path / "model.json")
+    assert not runs_concurrently(_load(tmp_path / "model.json"))
 
 
 def test_xgboost_of_two_classes(tmp_path: Path) -> None:

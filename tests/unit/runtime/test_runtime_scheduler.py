@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelway_runtime.protocol.tensors import Array, Arrays, TensorSpec
+from modelway_runtime.server.instances import ThreadInstance
+from modelway_runtime.server.jobs import Batch, NoWorker, QueueFull
 from modelway_runtime.server.metrics import Metrics
-from modelway_runtime.server.scheduler import QueueFull, Scheduler
+from modelway_runtime.server.scheduler import Scheduler
 
 BAD = 13.0
 
@@ -39,9 +41,15 @@ class Doubling:
         return {"y": array * 2}
 
 
-def _scheduler(model: Any, *, max_rows: int = 8, max_queue: int = 100) -> tuple[Scheduler, Metrics]:
+def _scheduler(
+    model: Any, *, count: int = 1, max_rows: int = 8, max_queue: int = 100, max_delay: float = 0.0
+) -> tuple[Scheduler, Metrics]:
     metrics = Metrics("m", "1")
-    return Scheduler(model, metrics, max_rows=max_rows, max_queue=max_queue), metrics
+    instances = [ThreadInstance(model) for _ in range(count)]
+    scheduler = Scheduler(
+        instances, metrics, is_batchable=model.is_batchable, max_rows=max_rows, max_queue=max_queue, max_delay=max_delay
+    )
+    return scheduler, metrics
 
 
 async def _answers(scheduler: Scheduler, arrays: list[Array], name: str = "x") -> list[Any]:
@@ -53,11 +61,14 @@ async def _answers(scheduler: Scheduler, arrays: list[Array], name: str = "x") -
 @given(
     st.lists(st.lists(st.sampled_from([1.0, 2.0, 3.0, BAD]), min_size=1, max_size=5), max_size=20),
     st.integers(1, 10),
+    st.integers(1, 3),
 )
-def test_each_request_gets_its_own_rows_or_its_own_error(requests: list[list[float]], max_rows: int) -> None:
+def test_each_request_gets_its_own_rows_or_its_own_error(
+    requests: list[list[float]], max_rows: int, instances: int
+) -> None:
     async def scenario() -> None:
         model = Doubling()
-        scheduler, metrics = _scheduler(model, max_rows=max_rows)
+        scheduler, metrics = _scheduler(model, count=instances, max_rows=max_rows)
         answers = await _answers(scheduler, [np.array(rows) for rows in requests])
         for rows, answer in zip(requests, answers, strict=True):
             if BAD in rows:
@@ -93,6 +104,36 @@ async def test_requests_that_come_while_the_model_is_busy_run_together_next() ->
     model.gate.set()
     await asyncio.gather(first.future, *(job.future for job in later))
     assert model.calls == [[1.0], [2.0, 3.0, 4.0]]
+
+
+async def test_a_second_instance_takes_what_comes_while_the_first_is_busy() -> None:
+    model = Doubling()
+    model.gate.clear()
+    scheduler, _ = _scheduler(model, count=2)
+    jobs = []
+    for number in (1, 2):
+        jobs.append(scheduler.submit({"x": np.array([float(number)])}))
+        while len(model.calls) < number:
+            await asyncio.sleep(0)
+    jobs += [scheduler.submit({"x": np.array([float(number)])}) for number in (3, 4)]
+    await asyncio.sleep(0)
+    assert [job.is_running for job in jobs] == [True, True, False, False]
+    model.gate.set()
+    await asyncio.gather(*(job.future for job in jobs))
+    assert model.calls == [[1.0], [2.0], [3.0, 4.0]]
+
+
+async def test_more_than_a_batch_of_one_turn_is_shared_out_among_instances() -> None:
+    model = Doubling()
+    model.gate.clear()
+    scheduler, _ = _scheduler(model, count=2, max_rows=2)
+    jobs = [scheduler.submit({"x": np.array([float(number)])}) for number in (1, 2, 3, 4, 5)]
+    while len(model.calls) < 2:
+        await asyncio.sleep(0)
+    assert sorted(model.calls) == [[1.0, 2.0], [3.0, 4.0]]
+    model.gate.set()
+    await asyncio.gather(*(job.future for job in jobs))
+    assert model.calls[-1] == [5.0]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +240,7 @@ async def test_whatever_a_model_raises_it_serves_on(error: type[BaseException]) 
 
 async def test_a_full_batch_waits_for_nobody() -> None:
     model = Doubling()
-    scheduler = Scheduler(model, Metrics("m", "1"), max_rows=2, max_queue=100, max_delay=3600.0)
+    scheduler, _ = _scheduler(model, max_rows=2, max_delay=3600.0)
     first = scheduler.submit({"x": np.array([1.0])})
     for _ in range(10):
         await asyncio.sleep(0)
@@ -207,3 +248,121 @@ async def test_a_full_batch_waits_for_nobody() -> None:
     later = [scheduler.submit({"x": np.array([float(number)])}) for number in (2, 3, 4, 5, 6)]
     await asyncio.gather(first.future, *(job.future for job in later))
     assert model.calls == [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+
+
+class Mortal:
+    """An instance that does nothing by itself: the test says when it has finished, died or come up."""
+
+    def __init__(self) -> None:
+        self.events: Any = None
+        self.given: list[Batch] = []
+        self.begun = 0
+
+    def attach(self, events: Any) -> None:
+        self.events = events
+
+    def run(self, batch: Batch) -> None:
+        self.given.append(batch)
+
+    def begin(self) -> Batch:
+        """Takes the batch that was given last."""
+        self.begun = len(self.given)
+        self.given[-1].in_call = self.given[-1].jobs
+        return self.given[-1]
+
+    def take_back(self) -> Batch | None:
+        return self.given.pop() if len(self.given) > self.begun else None
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+    def join(self) -> None:
+        """Nothing runs."""
+
+
+def _mortal(count: int) -> tuple[Scheduler, list[Mortal], list[bool]]:
+    changes: list[bool] = []
+    mortals = [Mortal() for _ in range(count)]
+    metrics = Metrics("m", "1")
+    scheduler = Scheduler(mortals, metrics, is_batchable=True, max_rows=8, max_queue=9, changed=changes.append)
+    return scheduler, mortals, changes
+
+
+async def _turns() -> None:
+    """Lets the loop do all that is due."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_requests_of_a_dead_instance_run_again_one_by_one_and_before_all_others() -> None:
+    scheduler, (mortal,), changes = _mortal(1)
+    jobs = [scheduler.submit({"x": np.array([float(number)])}) for number in (1, 2)]
+    await _turns()
+    batch = mortal.begin()
+    jobs.append(scheduler.submit({"x": np.array([3.0])}))
+    mortal.events.lost(mortal, "fell", batch, 0.0)
+    await _turns()
+    assert (changes, scheduler.alive, [job.is_running for job in jobs]) == ([False], 0, [False] * 3)
+    mortal.events.came_up(mortal)
+    for job in jobs:
+        await _turns()
+        batch = mortal.begin()
+        assert batch.jobs == [job]
+        batch.results = [{"y": job.inputs["x"]}]
+        mortal.events.finished(mortal, batch)
+    assert [(await job.future)["y"].tolist() for job in jobs] == [[1.0], [2.0], [3.0]]
+    assert changes == [False, True]
+
+
+async def test_a_request_at_which_two_instances_died_is_refused() -> None:
+    scheduler, mortals, changes = _mortal(3)
+    job = scheduler.submit({"x": np.array([1.0])})
+    for _ in range(2):
+        await _turns()
+        (mortal,) = (one for one in mortals if len(one.given) > one.begun)
+        mortal.events.lost(mortal, "fell", mortal.begin(), 0.0)
+    with pytest.raises(NoWorker, match="fell, twice"):
+        await job.future
+    assert (changes, scheduler.alive) == ([], 1)
+
+
+async def test_answers_from_before_the_death_are_kept() -> None:
+    scheduler, (mortal,), _ = _mortal(1)
+    jobs = [scheduler.submit({"x": np.array([float(number)])}) for number in (1, 2, 3)]
+    await _turns()
+    batch = mortal.begin()
+    batch.results, batch.in_call = [{"y": np.array([2.0])}], [jobs[1]]
+    mortal.events.lost(mortal, "fell", batch, 0.0)
+    await _turns()
+    assert (await jobs[0].future)["y"].tolist() == [2.0]
+    assert [job.deaths for job in jobs] == [0, 1, 0]
+    assert not jobs[1].future.done()
+
+
+async def test_a_batch_that_a_dead_instance_has_not_begun_goes_to_another_one() -> None:
+    scheduler, (first, second), _ = _mortal(2)
+    job = scheduler.submit({"x": np.array([1.0])})
+    await _turns()
+    given, other = (first, second) if first.given else (second, first)
+    given.events.lost(given, "fell", None, 1.0)
+    await _turns()
+    assert other.given[0].jobs == [job]
+    assert job.deaths == 0
+
+
+async def test_while_no_instance_is_likely_to_live_soon_requests_are_refused() -> None:
+    scheduler, (mortal,), _ = _mortal(1)
+    waiting = scheduler.submit({"x": np.array([1.0])})
+    await _turns()
+    mortal.events.lost(mortal, "fell", mortal.begin(), 4.0)
+    await _turns()
+    with pytest.raises(NoWorker, match="the last one fell"):
+        await waiting.future
+    with pytest.raises(NoWorker) as refused:
+        scheduler.submit({"x": np.array([1.0])})
+    assert refused.value.seconds == 4.0
+    mortal.events.came_up(mortal)
+    await _turns()
+    scheduler.submit({"x": np.array([2.0])})
+    await _turns()
+    assert mortal.begin().jobs[0].inputs["x"].tolist() == [2.0]

@@ -490,7 +490,7 @@ def test_a_library_that_crashes_while_it_loads_leaves_a_reason(serve: Serve, tmp
     folder.mkdir()
     (folder / "model.py").write_text(CRASHING)
     (folder / "signal.txt").write_text(name)
-    runtime = serve(folder, model_format="python")
+    runtime = serve(folder, model_format="python", workers="0")
     assert runtime.process.wait(60) == -signal.Signals[name]
     assert runtime.termination["reason"] == "ModelLoadFailed"
     assert "crashed" in runtime.termination["message"]

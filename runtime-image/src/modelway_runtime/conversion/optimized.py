@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from modelway_runtime.protocol.datatypes import DTYPES
-from modelway_runtime.protocol.tensors import COLUMN, Array, Arrays, Model, TensorSpec
+from modelway_runtime.protocol.tensors import COLUMN, Array, Arrays, Model, TensorSpec, runs_concurrently
 
 
 class OptimizedModel:
@@ -19,6 +19,7 @@ class OptimizedModel:
         self.platform = original.platform
         self.inputs, self.outputs = original.inputs, original.outputs
         self.is_batchable = original.is_batchable
+        self.is_concurrent = runs_concurrently(original)
         self._original, self._graph = original, graph
         self._columns = {spec.name: spec.columns for spec in original.inputs}
 

@@ -35,6 +35,7 @@ class LightgbmModel:
     """A booster of trees. `source` is what a conversion reads."""
 
     platform = "lightgbm"
+    is_concurrent = True
     is_batchable = True
 
     def __init__(self, found: lightgbm.Booster, header: Mapping[str, str], threads: int) -> None:

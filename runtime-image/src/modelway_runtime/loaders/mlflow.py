@@ -17,7 +17,7 @@ from modelway_runtime import formats
 from modelway_runtime.formats import Found
 from modelway_runtime.loaders import environment, loader, pyfunc, wrong
 from modelway_runtime.loaders.loader import Artifact
-from modelway_runtime.protocol.tensors import Array, Arrays, Model
+from modelway_runtime.protocol.tensors import Array, Arrays, Model, runs_concurrently
 from modelway_runtime.reasons import Failure, Reason
 
 _LARGEST = 1 << 20
@@ -67,6 +67,7 @@ class MlflowModel:
         )
         self.outputs = inner.outputs
         self.is_batchable = inner.is_batchable
+        self.is_concurrent = runs_concurrently(inner)
         self._predict = inner.predict
 
     def predict(self, inputs: Mapping[str, Array]) -> Arrays:

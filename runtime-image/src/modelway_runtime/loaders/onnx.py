@@ -67,6 +67,7 @@ class OnnxModel:
     """
 
     platform = "onnx_onnxv1"
+    is_concurrent = True
 
     def __init__(self, session: onnxruntime.InferenceSession) -> None:
         self.file: Path | None = None

@@ -41,6 +41,7 @@ class TensorflowModel:
     """A function of tensors by name."""
 
     platform = "tensorflow_savedmodel"
+    is_concurrent = True
 
     def __init__(self, call: _Call, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
         self._call = call

@@ -44,9 +44,12 @@ class TorchModel:
 
     platform = "pytorch"
 
-    def __init__(self, call: Callable[..., Any], inputs: _Specs, outputs: _Specs) -> None:
+    def __init__(
+        self, call: Callable[..., Any], inputs: _Specs, outputs: _Specs, *, is_concurrent: bool = True
+    ) -> None:
         self._call = call
         self.inputs, self.outputs = inputs, outputs
+        self.is_concurrent = is_concurrent
         self.is_batchable = all(spec.shape[:1] == (DYNAMIC,) for spec in inputs + outputs)
 
     def predict(self, inputs: Mapping[str, Array]) -> Arrays:
@@ -99,9 +102,9 @@ def _weights(artifact: Artifact) -> TorchModel:
         raise wrong.broken(artifact.file.name, error) from error
     inputs = declared.tensors(module, "inputs", code.name) or (_unknown("input"),)
     outputs = declared.tensors(module, "outputs", code.name)
-    return TorchModel(
-        module.eval(), inputs, outputs or (TensorSpec(name="prediction", datatype="FP32", shape=(DYNAMIC,)),)
-    )
+    any_output = (TensorSpec(name="prediction", datatype="FP32", shape=(DYNAMIC,)),)
+    # Anybody's code, which may keep something from one call to the next.
+    return TorchModel(module.eval(), inputs, outputs or any_output, is_concurrent=False)
 
 
 def _unknown(name: str) -> TensorSpec:

@@ -60,6 +60,8 @@ class XgboostModel:
         # Early stopping keeps the trees that came after the best round; what was judged best is what answers.
         self._rounds = (0, int(found.attributes().get("best_iteration") or -1) + 1)
         self._is_linear = config["gradient_booster"]["name"] == "gblinear"
+        # The library says so of trees only.
+        self.is_concurrent = not self._is_linear
 
     @property
     def source(self) -> xgboost.Booster:

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from modelway_runtime import logs
 from modelway_runtime.observation.trace_context import trace_id
 from modelway_runtime.protocol.tensors import Arrays
-from modelway_runtime.server.scheduler import Job
+from modelway_runtime.server.jobs import Job
 
 CALLER_GONE = 499
 """The status of a request whose caller left before the answer, as proxies write it."""

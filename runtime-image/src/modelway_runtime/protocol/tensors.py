@@ -57,8 +57,15 @@ class InputRejected(Exception):
     """The model cannot take these tensors: the caller's fault."""
 
 
+class ModelGone(Exception):
+    """The process that held the model has died, in the words of the message."""
+
+
 class Model(Protocol):
-    """A loaded model. `predict` runs in one thread at a time and may be slow."""
+    """A loaded model. `predict` may be slow, and runs in one thread at a time unless `is_concurrent` is true.
+
+    A loader that knows nothing of `is_concurrent` may leave it out: see `runs_concurrently`.
+    """
 
     @property
     def platform(self) -> str:
@@ -78,6 +85,11 @@ class Model(Protocol):
 
     def predict(self, inputs: Mapping[str, Array]) -> Arrays:
         """The outputs by name; raises InputRejected."""
+
+
+def runs_concurrently(model: Model) -> bool:
+    """Whether `predict` may run in several threads at once and lets them run: it gives the interpreter's lock away."""
+    return bool(getattr(model, "is_concurrent", False))
 
 
 def zeros(spec: TensorSpec, rows: int) -> Array:

@@ -4,6 +4,7 @@ import asyncio
 import faulthandler
 import os
 import socket
+from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from modelway_runtime.observation import observers
 from modelway_runtime.observation.settings import ObservationSettings, observation
 from modelway_runtime.reasons import Reason, UsageError
 from modelway_runtime.rpc import front
-from modelway_runtime.server import greeting
+from modelway_runtime.server import cores, greeting, instances
 from modelway_runtime.server.app import Application
 from modelway_runtime.server.internal import InternalApplication
 from modelway_runtime.server.life import Phase, stop_signal
@@ -40,12 +41,13 @@ def run(environ: Environ) -> Outcome:
     path = environ.get("MODELWAY_PATH", "")
     wanted = settings.serve(local(environ, path) if path else environ)
     observed = observation(environ)
-    # The libraries count the host's CPUs, not the pod's, when they are imported.
-    for variable in MATH_LIBRARIES:
-        os.environ.setdefault(variable, str(wanted.threads or loader.allowed_cpus()))
     if path and environ.get("MODELWAY_GOLDEN_PATH"):
         existing(environ["MODELWAY_GOLDEN_PATH"])  # in a pod it may be absent; a person has mistyped it
     found = manifest.of_path(existing(path)) if path else manifest.read(wanted.model_path)
+    wanted = cores.shared(wanted, found.paths, loader.allowed_cpus())
+    # The libraries count the host's CPUs, not the pod's, when they are imported.
+    for variable in MATH_LIBRARIES:
+        os.environ.setdefault(variable, str(wanted.threads))
     if wanted.trust == "Signed":
         # A signature that held vouches for code, too; without one only what runs no code is opened.
         wanted = replace(wanted, trust="Any" if found.is_signed else "Safe")
@@ -101,25 +103,29 @@ async def _serve(
                 termination.clear(log)
                 if is_local:
                     print(greeting.text(state, *sockets, grpc_port=grpc_port), flush=True)
-                await stop.wait()
+                await _first(stop.wait(), state.failed.wait())
+                if state.failure is not None:
+                    raise state.failure
                 await _drain(state)
     finally:
-        if state.serving is not None:
-            state.serving.scheduler.close()
+        instances.end(state.instances)
         logs.write("Ended")
 
 
 async def _prepared(state: State, found: Manifest, stop: asyncio.Event) -> bool:
     """Whether the model became ready before a signal came."""
-    preparing = asyncio.ensure_future(prepare(state, found))
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if preparing.done():
-        preparing.result()
-        return True
-    preparing.cancel()
-    return False
+    return await _first(prepare(state, found), stop.wait()) == 0
+
+
+async def _first(*awaited: Coroutine[object, object, object]) -> int:
+    """The place of the first that ends, whose error rises; the others are cancelled."""
+    tasks = [asyncio.ensure_future(one) for one in awaited]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    place = next(place for place, task in enumerate(tasks) if task.done())
+    for task in tasks[:place] + tasks[place + 1 :]:
+        task.cancel()
+    tasks[place].result()
+    return place
 
 
 async def _drain(state: State) -> None:

@@ -10,7 +10,7 @@ from time import perf_counter
 from modelway_runtime.observation.record import Record
 from modelway_runtime.protocol.tensors import Arrays
 from modelway_runtime.server.answers import CallerGone, Receive
-from modelway_runtime.server.scheduler import Job
+from modelway_runtime.server.jobs import Job
 
 _PERIOD = 0.1
 

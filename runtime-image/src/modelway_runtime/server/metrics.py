@@ -85,6 +85,8 @@ class Metrics(Collector):
         """When the model last ran, in seconds since 1970."""
         self.batches: dict[int, Batches] = {}
         self.shadow = Value()
+        self.worker_restarts = Value()
+        self.workers: Callable[[], int] = _none
         self.feedback: Mapping[str, Labelled] = {}
         self.others: Sequence[Callable[[], Iterator[Metric]]] = ()
         """Figures that others keep."""
@@ -185,6 +187,7 @@ class Metrics(Collector):
             ("inference", "Rows inferred", self.rows),
             ("execution", "Calls of the model", self.executions),
             ("shadow_requests", "Inference requests of a comparator, in no other figure of requests", self.shadow),
+            ("worker_restarts", "Worker processes started again after one died", self.worker_restarts),
         ):
             yield from counters(f"{_PREFIX}{name}", text, _MODEL, {self._model: child})
         for name, text in (
@@ -200,6 +203,7 @@ class Metrics(Collector):
             ("inflight_requests", "Inference requests being answered", self.inflight()),
             ("queue_depth", "Requests waiting for the model", self.queue_depth()),
             ("model_ready", "1 when the model is ready", self.ready.value),
+            ("workers", "Worker processes that can run the model", self.workers()),
             ("model_load_seconds", "Time from opening the model to ready", self.load_seconds.value),
         ):
             yield from gauges(f"{_PREFIX}{name}", text, _MODEL, {self._model: value})

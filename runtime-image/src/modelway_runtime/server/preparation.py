@@ -3,8 +3,10 @@
 import asyncio
 import functools
 import json
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
@@ -16,14 +18,34 @@ from modelway_runtime.loaders import loader
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.manifest import Manifest
 from modelway_runtime.protocol.codec import Codec
-from modelway_runtime.protocol.tensors import DYNAMIC, BadRequest, InputRejected, Model, TensorSpec, zeros
+from modelway_runtime.protocol.tensors import (
+    DYNAMIC,
+    BadRequest,
+    InputRejected,
+    Model,
+    TensorSpec,
+    runs_concurrently,
+    zeros,
+)
 from modelway_runtime.reasons import Failure, Reason
+from modelway_runtime.server.instances import Instance, ThreadInstance
 from modelway_runtime.server.life import Phase
 from modelway_runtime.server.scheduler import Scheduler
 from modelway_runtime.server.state import Serving, State
+from modelway_runtime.server.supervision import WorkerInstance
 from modelway_runtime.settings import ServeSettings
+from modelway_runtime.workers.messages import Start
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model that has run, the rows that may run together, and what runs it."""
+
+    model: Model
+    rows: int
+    instances: Sequence[Instance]
 
 
 async def prepare(state: State, found: Manifest) -> None:
@@ -31,19 +53,19 @@ async def prepare(state: State, found: Manifest) -> None:
     settings = state.settings
     began = perf_counter()
     state.digest = found.digest
-    model = await _threaded(functools.partial(load, settings, found))
-    model, state.optimization = await _threaded(functools.partial(optimize, model, settings, found))
-    state.enter(Phase.WARMING)
-    rows_together = await _threaded(functools.partial(warm, model, settings.max_batch_size))
+    opened = await (_in_workers(state, found, settings.workers) if settings.workers else _in_this_process(state, found))
+    model = opened.model
     codec = Codec(settings.name, settings.version, model.inputs, model.outputs)
     state.enter(Phase.VALIDATING)
     asked = await validate(model, codec, _golden_requests(settings, found))
     scheduler = Scheduler(
-        model,
+        opened.instances,
         state.metrics,
-        max_rows=rows_together,
+        is_batchable=model.is_batchable,
+        max_rows=opened.rows,
         max_queue=settings.max_queue,
         max_delay=settings.max_delay,
+        changed=state.change,
     )
     state.serving = Serving(model, codec, scheduler)
     state.metrics.load_seconds.value = perf_counter() - began
@@ -56,6 +78,46 @@ async def prepare(state: State, found: Manifest) -> None:
         goldenRequests=asked,
         seconds=round(state.metrics.load_seconds.value, 3),
     )
+
+
+async def _in_this_process(state: State, found: Manifest) -> Opened:
+    settings = state.settings
+    model = await _threaded(functools.partial(load, settings, found))
+    model, state.optimization = await _threaded(functools.partial(optimize, model, settings, found))
+    state.enter(Phase.WARMING)
+    rows = await _threaded(functools.partial(warm, model, settings.max_batch_size))
+    wanted = settings.instances
+    if wanted > 1 and not runs_concurrently(model):
+        logs.write("This model runs one inference at a time in a process; --workers runs several", wanted=wanted)
+        wanted = 1
+    return Opened(model, rows, [ThreadInstance(model) for _ in range(wanted)])
+
+
+async def _in_workers(state: State, found: Manifest, count: int) -> Opened:
+    """The files are checked here, once; each process opens them by itself, and this one never does."""
+    settings = state.settings
+    model_format, artifact = await _threaded(functools.partial(checked, settings, found))
+    start = Start(
+        server=os.getpid(),
+        model_format=model_format,
+        root=str(artifact.root),
+        file=str(artifact.file.relative_to(artifact.root)),
+        trust=artifact.trust,
+        threads=artifact.threads,
+        options=dict(artifact.options),
+        max_rows=settings.max_batch_size,
+        golden=_golden_requests(settings, found) if optimization.OPTION in settings.options else (),
+    )
+    workers = [
+        WorkerInstance(start, request_timeout=settings.request_timeout, gave_up=state.give_up) for _ in range(count)
+    ]
+    state.instances = workers
+    await asyncio.gather(*(worker.loaded for worker in workers))
+    state.enter(Phase.WARMING)
+    models = await asyncio.gather(*(worker.warmed for worker in workers))
+    state.optimization = models[0].optimization
+    state.metrics.workers = state.workers_alive
+    return Opened(models[0], min(model.rows for model in models), workers)
 
 
 async def _threaded(action: Callable[[], T]) -> T:
@@ -88,9 +150,14 @@ async def _threaded(action: Callable[[], T]) -> T:
 
 def load(settings: ServeSettings, found: Manifest) -> Model:
     """Opens the files that the manifest names; raises Failure."""
+    model_format, artifact = checked(settings, found)
+    return loader.find(model_format)(artifact)
+
+
+def checked(settings: ServeSettings, found: Manifest) -> tuple[str, Artifact]:
+    """The format and the file that may be opened: its bytes are those that were fetched, and it may be trusted."""
     manifest.verify(found)
     model_format = settings.model_format or formats.guess(found.paths)
-    opened = loader.find(model_format)
     file = formats.find(found.paths, model_format)
     formats.check_trust(file, settings.trust)
     artifact = Artifact(
@@ -100,19 +167,24 @@ def load(settings: ServeSettings, found: Manifest) -> Model:
         threads=settings.threads or loader.allowed_cpus(),
         options=settings.options,
     )
-    return opened(artifact)
+    return model_format, artifact
 
 
 def optimize(model: Model, settings: ServeSettings, found: Manifest) -> tuple[Model, Optimization]:
     """The model as `model.options.optimize` wants it, if that answers the same; raises Failure for a wrong option."""
     requests = _golden_requests(settings, found) if optimization.OPTION in settings.options else ()
+    return optimize_for(requests, model, settings.options, settings.threads or loader.allowed_cpus())
+
+
+def optimize_for(
+    requests: tuple[Golden, ...], model: Model, options: Mapping[str, object], threads: int
+) -> tuple[Model, Optimization]:
+    """The same, held to golden requests."""
     return optimization.optimized(
         model,
-        settings.options,
-        settings.threads or loader.allowed_cpus(),
-        lambda candidate: first_wrong(
-            candidate, Codec(settings.name, settings.version, candidate.inputs, candidate.outputs), requests
-        ),
+        options,
+        threads,
+        lambda candidate: first_wrong(candidate, Codec("", "", candidate.inputs, candidate.outputs), requests),
     )
 
 

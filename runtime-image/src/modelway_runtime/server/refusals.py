@@ -1,16 +1,20 @@
 """What a caller is told when the model does not answer."""
 
+import math
+
 from modelway_runtime import logs
 from modelway_runtime.protocol.tensors import InputRejected
 from modelway_runtime.server.answers import Refused, retry_after
 from modelway_runtime.server.deadlines import TookTooLong
-from modelway_runtime.server.scheduler import QueueFull
+from modelway_runtime.server.jobs import NoWorker, QueueFull
 
 
 def of(error: BaseException) -> Refused:
     """The refusal for what the scheduler, a deadline or the model itself raised."""
     if isinstance(error, QueueFull):
         return Refused(429, "too many requests wait for the model", retry_after(1), limit="queue")
+    if isinstance(error, NoWorker):
+        return Refused(503, str(error), retry_after(math.ceil(error.seconds)))
     if isinstance(error, TookTooLong):
         if error.is_running:
             return Refused(504, "the model did not answer in time", limit="timeout")

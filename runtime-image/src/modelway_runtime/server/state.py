@@ -1,5 +1,7 @@
 """What is known about this process now. One object that all listeners read."""
 
+import asyncio
+from collections.abc import Sequence
 from enum import StrEnum
 from time import perf_counter
 
@@ -10,10 +12,12 @@ from modelway_runtime.protocol.invocations import Invocations
 from modelway_runtime.protocol.payloads import V2, Dialect
 from modelway_runtime.protocol.predict import Predict
 from modelway_runtime.protocol.tensors import Model
+from modelway_runtime.reasons import Failure
 from modelway_runtime.server import question
 from modelway_runtime.server.feedback import Feedback
 from modelway_runtime.server.groups import Groups
 from modelway_runtime.server.ids import Ids
+from modelway_runtime.server.instances import Instance
 from modelway_runtime.server.life import Life, Phase
 from modelway_runtime.server.metrics import Metrics
 from modelway_runtime.server.scheduler import Scheduler
@@ -56,6 +60,10 @@ class State(Life):
         metrics.feedback = self.feedback.counts
         self.digest = ""
         self.optimization = Optimization()
+        self.instances: Sequence[Instance] = ()
+        """Those that must be ended with the server, also while it starts."""
+        self.failure: Failure | None = None
+        self.failed = asyncio.Event()
         self.serving: Serving | None = None  # from Ready on, to the end: requests are answered while draining, too
 
     @property
@@ -69,6 +77,19 @@ class State(Life):
             return
         self.phase = phase
         self.metrics.ready.value = 1.0 if phase is Phase.READY else 0.0
+
+    def change(self, is_up: bool) -> None:
+        """The model can be run again, or no more: then a process that can is being started, as at the beginning."""
+        self.enter(Phase.READY if is_up else Phase.LOADING)
+
+    def workers_alive(self) -> int:
+        """Processes that can run the model now."""
+        return 0 if self.serving is None else self.serving.scheduler.alive
+
+    def give_up(self, failure: Failure) -> None:
+        """Ends the server with a reason."""
+        self.failure = failure
+        self.failed.set()
 
     def described(self, query: bytes) -> dict[str, object]:
         """What `/internal/state` answers."""
