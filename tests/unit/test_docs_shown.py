@@ -27,6 +27,7 @@ from modelway.metrics import Metrics
 from modelway_runtime.compare.backlog import Backlog
 from modelway_runtime.compare.tally import Pair, Tally
 from modelway_runtime.observation.access_log import AccessLog
+from modelway_runtime.observation.payload_log import PayloadFigures
 from modelway_runtime.server.metrics import Metrics as RuntimeMetrics
 from simulation.oracle import CHECKS, WATCHED
 from simulation.scripts import Script
@@ -231,7 +232,8 @@ def _of_runtime() -> Iterator[Row]:
 
 
 def _of_observation() -> Iterator[Row]:
-    return _families(family for kind in (AccessLog,) for family in kind.figures(("", ""), {}))
+    yield from _families(AccessLog.figures(("", ""), {}))
+    yield from _families(PayloadFigures.zero().families(("", "")))
 
 
 def _of_comparator() -> Iterator[Row]:

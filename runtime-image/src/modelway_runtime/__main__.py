@@ -89,6 +89,12 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     _flag(serve, "--instances", "MODELWAY_INSTANCES", "inferences at the same time in the server (default: by format)")
     _flag(serve, "--workers", "MODELWAY_WORKERS", "processes that run the model; 0: the server (default: by format)")
     _flag(serve, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
+    _flag(serve, "--payload-log", "MODELWAY_PAYLOAD_LOG_URL", "URL that gets requests and answers as CloudEvents")
+    _flag(serve, "--payload-log-fraction", "MODELWAY_PAYLOAD_LOG_FRACTION", "share of requests, 0 to 1 (default 1)")
+    _flag(serve, "--payload-log-max-bytes", "MODELWAY_PAYLOAD_LOG_MAX_BYTES", "largest event with data (default 64Ki)")
+    _flag(serve, "--payload-log-redact", "MODELWAY_PAYLOAD_LOG_REDACT", "tensors and columns without values: a,b,…")
+    _flag(serve, "--payload-log-service", "MODELWAY_PAYLOAD_LOG_SERVICE", "inferenceservicename (default: the model's)")
+    _flag(serve, "--payload-log-namespace", "MODELWAY_PAYLOAD_LOG_NAMESPACE", "namespace of the events (default: none)")
     _flag(serve, "--access-log", "MODELWAY_ACCESS_LOG", "true: a line of JSON on standard output for each request")
 
 

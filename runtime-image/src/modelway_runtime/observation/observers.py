@@ -1,5 +1,6 @@
 """Brings together who is told of requests, by the settings."""
 
+import asyncio
 import importlib
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -19,8 +20,8 @@ async def observing(state: State, wanted: ObservationSettings) -> AsyncIterator[
     try:
         yield
     finally:
-        for observer in state.observers:
-            observer.close()
+        # Together, since a pod has five seconds for all that comes after its last answer.
+        await asyncio.gather(*(asyncio.to_thread(observer.close) for observer in state.observers))
 
 
 def _observers(state: State, wanted: ObservationSettings) -> Iterator[Observer]:
@@ -30,3 +31,6 @@ def _observers(state: State, wanted: ObservationSettings) -> Iterator[Observer]:
         yield importlib.import_module("modelway_runtime.observation.traces").Traces(state.settings)
     if wanted.has_access_log:
         yield AccessLog(sys.stdout.fileno(), labels)
+    if wanted.payloads is not None:
+        # Imported when wanted: the client of HTTP and its TLS take a part of the start, too.
+        yield importlib.import_module("modelway_runtime.observation.payload_log").PayloadLog(state, wanted.payloads)

@@ -61,7 +61,7 @@ class Observer(Protocol):
         """Its own figures, for a scrape."""
 
     def close(self) -> None:
-        """Passes on what it holds, for a second or two at most."""
+        """Passes on what it holds, for three seconds at most; in any thread, when no request comes any more."""
 
 
 def tell(observers: Sequence[Observer], record: Record, *, status: int, bytes_out: int) -> None:

@@ -47,6 +47,7 @@ class Invocation:
     inputs: Arrays
     is_csv: bool
     id: ClassVar[None] = None
+    outputs: ClassVar[None] = None
 
 
 class Invocations:

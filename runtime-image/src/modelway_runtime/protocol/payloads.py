@@ -21,7 +21,7 @@ class Dialect(Protocol):
     """Reads requests and writes their answers; `decode` raises BadRequest."""
 
     def decode(self, body: bytes, headers: Mapping[bytes, bytes]) -> Any:
-        """The request; its `inputs` are the model's tensors, and its `id` is what its caller calls it, or None."""
+        """The request: `inputs` are the model's tensors, `id` its caller's, `outputs` those wanted, or None."""
 
     def encode(self, request: Any, results: Arrays) -> Payload:
         """The answer to a request that this dialect read."""

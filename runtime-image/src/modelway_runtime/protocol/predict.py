@@ -28,6 +28,7 @@ class Prediction:
     inputs: Arrays
     is_columnar: bool
     id: ClassVar[None] = None
+    outputs: ClassVar[None] = None
 
 
 class Predict:
