@@ -89,6 +89,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     _flag(serve, "--instances", "MODELWAY_INSTANCES", "inferences at the same time in the server (default: by format)")
     _flag(serve, "--workers", "MODELWAY_WORKERS", "processes that run the model; 0: the server (default: by format)")
     _flag(serve, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
+    _flag(serve, "--metrics-names", "MODELWAY_METRICS_NAMES", "triton: nv_inference_… too (default modelway)")
     _flag(serve, "--payload-log", "MODELWAY_PAYLOAD_LOG_URL", "URL that gets requests and answers as CloudEvents")
     _flag(serve, "--payload-log-fraction", "MODELWAY_PAYLOAD_LOG_FRACTION", "share of requests, 0 to 1 (default 1)")
     _flag(serve, "--payload-log-max-bytes", "MODELWAY_PAYLOAD_LOG_MAX_BYTES", "largest event with data (default 64Ki)")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from modelway_runtime.observation.access_log import AccessLog
 from modelway_runtime.observation.record import Observer
 from modelway_runtime.observation.settings import ObservationSettings
+from modelway_runtime.observation.triton import TritonNames
 from modelway_runtime.server.state import State
 
 
@@ -16,7 +17,8 @@ from modelway_runtime.server.state import State
 async def observing(state: State, wanted: ObservationSettings) -> AsyncIterator[None]:
     """Tells them of requests from now on; at the end they pass on what they hold."""
     state.observers = tuple(_observers(state, wanted))
-    state.metrics.others = tuple(observer.families for observer in state.observers)
+    also = (TritonNames(state.metrics).families,) if wanted.has_triton_names else ()
+    state.metrics.others = (*(observer.families for observer in state.observers), *also)
     try:
         yield
     finally:

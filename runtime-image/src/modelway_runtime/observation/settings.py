@@ -29,6 +29,7 @@ class ObservationSettings:
     has_access_log: bool
     has_traces: bool
     payloads: PayloadSettings | None
+    has_triton_names: bool
 
 
 def observation(environ: Environ) -> ObservationSettings:
@@ -37,7 +38,14 @@ def observation(environ: Environ) -> ObservationSettings:
         has_access_log=parsed(environ, "MODELWAY_ACCESS_LOG", "false", _truth),
         has_traces=_has_traces(environ),
         payloads=_payloads(environ),
+        has_triton_names=parsed(environ, "MODELWAY_METRICS_NAMES", "modelway", _has_triton_names),
     )
+
+
+def _has_triton_names(text: str) -> bool:
+    if text not in ("modelway", "triton"):
+        raise ValueError(f"{text!r} are no names of metrics; write modelway, or triton for both")
+    return text == "triton"
 
 
 def _payloads(environ: Environ) -> PayloadSettings | None:

@@ -138,6 +138,14 @@ class Metrics(Collector):
             batches={rows: Spent(count=one.count, seconds=one.seconds) for rows, one in self.batches.items()},
         )
 
+    def failures(self) -> dict[str, int]:
+        """Requests by the status with which they failed; what is wrong by itself is no failure."""
+        found: Counter[str] = Counter()
+        for labels, child in self._requests.items():
+            if labels[-1] not in _NO_FAILURES:
+                found[labels[-1]] += sum(child.counts)
+        return dict(found)
+
     def _ended(self, codes: set[str]) -> Iterable[Histogram]:
         return (child for labels, child in self._requests.items() if labels[-1] in codes)
 
