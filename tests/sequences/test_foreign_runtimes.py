@@ -61,6 +61,19 @@ def test_35_what_a_gate_finds_takes_the_candidate_back(script: dict[str, Any], r
     serves_alone(world, "v1")
 
 
+def test_the_gate_is_asked_how_far_a_foreign_candidate_is() -> None:
+    world = serving()
+    world.script("v2", load=60)
+    upgrade(world, "v2")
+    reach(world, 0, "Loading")
+    world.run_for(10)
+    asked = world.process.asker.asked((models.NAMESPACE, "fraud"))
+    assert asked is not None
+    assert [target.address for target in asked.targets] == ["10.0.0.1:8002"]
+    reach(world, 0, "Holding")
+    assert world.process.asker.asked((models.NAMESPACE, "fraud")) is None
+
+
 def test_a_pod_that_its_gate_holds_back_is_not_warmed() -> None:
     world = serving()
     world.script("v2", answers_wrong=True)

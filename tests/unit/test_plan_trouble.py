@@ -307,6 +307,21 @@ def test_a_termination_message_that_is_not_ours_names_no_reason(text: str) -> No
     assert reason_of(pod(fetch=container("fetch", terminated(text)))) == "DownloadTimeout"
 
 
+GATES: list[Any] = [
+    pytest.param(terminated(said("GoldenRequestFailed")), 1, "GoldenRequestFailed", id="wrong"),
+    pytest.param(terminated(said("InvalidSettings"), code=2), 1, "", id="once"),
+    pytest.param(terminated(said("InvalidSettings"), code=2), 3, "CrashLoop", id="again-and-again"),
+    pytest.param(terminated(said("Completed"), code=0), 1, "", id="told-to"),
+]
+
+
+@pytest.mark.parametrize(("end", "restarts", "reason"), GATES)
+def test_34_a_gate_fails_as_a_server_does_and_not_as_fetch(end: Manifest, restarts: int, reason: str) -> None:
+    gate = container("gate", back_off("gate"), last=end, restarts=restarts)
+    serving = container("model", {"running": STARTED}, started=True)
+    assert reason_of(pod(initContainerStatuses=[FETCHED, gate], model=serving)) == reason
+
+
 def test_the_last_line_of_a_log_is_the_message() -> None:
     assert trouble.termination("loading\n" + said("ModelLoadFailed", "bad")) == ("ModelLoadFailed", "bad")
 

@@ -47,6 +47,10 @@ class Asker:
             self._readings.pop(key, None)
             self._due[key] = self._clock()
 
+    def asked(self, key: Key) -> Inquiry | None:
+        """What it asks now."""
+        return self._inquiries.get(key)
+
     def readings(self, key: Key) -> Readings | None:
         """What was read last."""
         return self._readings.get(key)
