@@ -254,7 +254,7 @@ def test_a_token_that_ended_is_asked_for_again(
     (layer,) = artifact.listing().entries
     # A registry allows a minute of difference between clocks.
     ended = service.token("repository:acme/fraud:pull", ["pull"], seconds=-120)
-    monkeypatch.setattr(artifact, "_authorization", f"Bearer {ended}")
+    monkeypatch.setattr(artifact.repository, "authorization", f"Bearer {ended}")
     assert b"".join(artifact.read(layer, WHOLE, "").pieces) == MODEL
     assert len(service.asked) == 2
 

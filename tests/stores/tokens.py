@@ -100,7 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
         pair = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         is_known = self.headers.get("Authorization") == f"Basic {pair}" and query["service"] == [SERVICE]
         # The public registries give strangers a token, too; it opens nothing that is private.
-        body = json.dumps({"token": self.held.token(scope, ["pull"] if is_known else [])}).encode()
+        actions = scope.rpartition(":")[2].split(",") if is_known else []
+        body = json.dumps({"token": self.held.token(scope, actions)}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

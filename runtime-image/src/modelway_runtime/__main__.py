@@ -1,4 +1,4 @@
-"""The command line: `modelway-runtime fetch | serve | check | convert | compare | gate | digest`."""
+"""The command line: `modelway-runtime fetch | serve | check | convert | pack | compare | gate | digest`."""
 
 import argparse
 import importlib
@@ -18,6 +18,7 @@ _COMMANDS = {
     "serve": "modelway_runtime.server.command",
     "check": "modelway_runtime.server.check",
     "convert": "modelway_runtime.conversion.command",
+    "pack": "modelway_runtime.pack.command",
     "compare": "modelway_runtime.compare.command",
     "gate": "modelway_runtime.gate.command",
     "digest": "modelway_runtime.digests",
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     _add_serve(commands.add_parser("serve", help="serve a model", description=_SERVE))
     _add_check(commands.add_parser("check", help="try a model before it is deployed", description=_CHECK))
     _add_convert(commands.add_parser("convert", help="make a pickle safe, or ONNX", description=_CONVERT))
+    _add_pack(commands.add_parser("pack", help="push a model, or write an image for it", description=_PACK))
     _add_fetch(commands.add_parser("fetch", help="bring a model from a store", description=_FETCH))
     _add_compare(commands.add_parser("compare", help="compare two revisions' answers", description=_COMPARE))
     _add_gate(commands.add_parser("gate", help="hold another server's readiness", description=_GATE))
@@ -52,6 +54,10 @@ _CHECK = (
 _CONVERT = (
     "Opens a pickle (running whatever code is in it), an XGBoost or a LightGBM model, writes it as skops or ONNX, and "
     "compares the answers of both; where they differ nothing is written."
+)
+_PACK = (
+    "Pushes a model to an OCI registry, from which `fetch` brings it; or writes the Dockerfile of a runtime image that "
+    "has the packages which the model needs."
 )
 _FETCH = "Brings a model from s3, gs, az, hf, oci, http(s) or pvc:// or a local path, and checks its digest."
 _COMPARE = "Takes requests that a gateway mirrors, asks two revisions and counts where their answers disagree."
@@ -118,6 +124,16 @@ def _add_convert(convert: argparse.ArgumentParser) -> None:
     _flag(convert, "--tolerance", "MODELWAY_TOLERANCE", "how far numbers may differ (default 1e-5, and 1e-3 of it)")
     _flag(convert, "--format", "MODELWAY_MODEL_FORMAT", "sklearn, xgboost, … (default: by the file names)")
     _flag(convert, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
+
+
+def _add_pack(pack: argparse.ArgumentParser) -> None:
+    pack.add_argument("MODELWAY_PATH", metavar="PATH", help="a model's file or folder on this machine")
+    pack.add_argument("MODELWAY_PACK_TARGET", nargs="?", metavar="oci://REGISTRY/NAME:TAG", help="where to push it")
+    _flag(pack, "--key", "MODELWAY_SIGNING_KEY", "private key in PEM that signs the model (default: none)")
+    _flag(pack, "--requirements", "MODELWAY_REQUIREMENTS", "pinned packages to install in an image, as pip freeze")
+    _flag(pack, "--image", "MODELWAY_BASE_IMAGE", "the runtime image to build on (default the one of this version)")
+    _flag(pack, "--output", "MODELWAY_OUTPUT", "folder to write (default PATH's name with -image)")
+    _flag(pack, "--format", "MODELWAY_MODEL_FORMAT", "onnx, sklearn, … (default: by the file names)")
 
 
 def _add_fetch(fetch: argparse.ArgumentParser) -> None:

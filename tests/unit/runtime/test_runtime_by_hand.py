@@ -93,7 +93,7 @@ def test_without_a_path_and_without_a_fetch_the_message_says_what_to_do(tmp_path
     assert "run `modelway-runtime fetch` first" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "fetch", "digest", "convert"])
+@pytest.mark.parametrize("command", ["serve", "fetch", "digest", "convert", "pack"])
 def test_help_names_the_environment_variable_of_each_flag(command: str) -> None:
     done = subprocess.run([*PROGRAM, command, "--help"], check=True, capture_output=True, text=True)
     described = " ".join(done.stdout.split())

@@ -1,4 +1,4 @@
-"""GET over http and https, for stores that are web servers: checked addresses, few redirects, errors in our words."""
+"""Requests over http(s), to stores that are web servers: checked addresses, few redirects, errors in our words."""
 
 import base64
 import http.client
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import BinaryIO
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from modelway_runtime import __version__
@@ -67,6 +68,12 @@ def get(url: str, headers: Mapping[str, str] | None = None, *, method: str = "GE
         answer.pieces.close()
         url = _followed(url, answer.headers["location"])
     raise Failure(Reason.ARTIFACT_NOT_FOUND, f"{shown(url)} redirects more than {_MAX_REDIRECTS} times")
+
+
+def send(method: str, url: str, headers: Mapping[str, str], body: BinaryIO | None) -> Answer:
+    """The answer to a body, whatever its status; without redirects, which would send it twice."""
+    sent = {"User-Agent": f"modelway-runtime/{__version__}", "Accept": "*/*", **headers}
+    return _asked(url, _split(url), sent, method, body)
 
 
 def opened(url: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> Answer:
@@ -154,7 +161,9 @@ def _followed(url: str, location: str) -> str:
     return target
 
 
-def _asked(url: str, parts: SplitResult, headers: Mapping[str, str], method: str) -> Answer:
+def _asked(
+    url: str, parts: SplitResult, headers: Mapping[str, str], method: str, body: BinaryIO | None = None
+) -> Answer:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     sent = dict(headers)
     if parts.username is not None:
@@ -165,7 +174,7 @@ def _asked(url: str, parts: SplitResult, headers: Mapping[str, str], method: str
         try:
             connection.connect()
             connection.sock.settimeout(_SILENCE_SECONDS)
-            connection.request(method, target, headers=sent)
+            connection.request(method, target, body, sent)
             response = connection.getresponse()
         except BaseException:
             connection.close()

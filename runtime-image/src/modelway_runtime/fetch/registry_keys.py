@@ -42,7 +42,8 @@ def _host(server: str) -> str:
 def _of_entry(entry: Mapping[str, str]) -> str:
     if entry.get("auth"):
         return f"Basic {entry['auth'].strip()}"
-    return _encoded(f"{entry['username']}:{entry['password']}")
+    # A helper of Docker's keeps the secret elsewhere.
+    return _encoded(f"{entry['username']}:{entry['password']}") if entry else ""
 
 
 def _encoded(pair: str) -> str:

@@ -24,10 +24,10 @@ from modelway_runtime.digest import File
 from modelway_runtime.reasons import Failure, Reason
 from modelway_runtime.settings import SignatureSettings
 
-_PAYLOAD = "application/vnd.in-toto+json"
-_PREDICATE = "https://model_signing/signature/v1.0"
+PAYLOAD = "application/vnd.in-toto+json"
+PREDICATE = "https://model_signing/signature/v1.0"
 _LARGEST = 32 << 20
-_HASHES: dict[int, hashes.HashAlgorithm] = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
+HASHES: dict[int, hashes.HashAlgorithm] = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
 
 
 def verified(files: Sequence[File], root: Path, wanted: SignatureSettings) -> tuple[File, ...]:
@@ -73,26 +73,30 @@ def _bundle(files: Sequence[File], root: Path, name: str) -> dict[str, Any]:
 def _payload(bundle: Mapping[str, Any], wanted: SignatureSettings) -> bytes:
     """The signed statement, once the signature over it holds."""
     envelope = bundle["dsseEnvelope"]
-    if envelope["payloadType"] != _PAYLOAD or len(envelope["signatures"]) != 1:
+    if envelope["payloadType"] != PAYLOAD or len(envelope["signatures"]) != 1:
         raise ValueError("not one signature over an in-toto statement")
     payload = base64.b64decode(envelope["payload"], validate=True)
     key = _key(bundle["verificationMaterial"], wanted)
-    # DSSE's encoding, so that a payload of one type is never taken for one of another.
-    encoded = b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD), _PAYLOAD.encode(), len(payload), payload)
+    made = base64.b64decode(envelope["signatures"][0]["sig"], validate=True)
     try:
-        key.verify(base64.b64decode(envelope["signatures"][0]["sig"], validate=True), encoded, ec.ECDSA(_hash(key)))
+        key.verify(made, encoded(payload), ec.ECDSA(_hash(key)))
     except InvalidSignature as error:
         raise _invalid("The signature was made with another key than the one given, or over something else") from error
     return payload
 
 
+def encoded(payload: bytes) -> bytes:
+    """What is signed: DSSE's encoding, so that a payload of one type is never taken for one of another."""
+    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD), PAYLOAD.encode(), len(payload), payload)
+
+
 def _hash(key: ec.EllipticCurvePublicKey) -> hashes.HashAlgorithm:
-    return _HASHES[key.curve.key_size]
+    return HASHES[key.curve.key_size]
 
 
 def _named(statement: Mapping[str, Any]) -> tuple[dict[str, str], set[str]]:
     """The sha256 of each signed file, and the paths that the signer left out."""
-    if statement["predicateType"] != _PREDICATE:
+    if statement["predicateType"] != PREDICATE:
         raise ValueError(f"a predicate of type {str(statement['predicateType'])[:80]}")
     predicate = statement["predicate"]
     kind = predicate["serialization"]
@@ -127,7 +131,7 @@ def _given_key(pem: str) -> object:
 
 
 def _curve(key: object, what: str) -> ec.EllipticCurvePublicKey:
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.key_size not in _HASHES:
+    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.key_size not in HASHES:
         raise _invalid(f"{what} is not one of the curves P-256, P-384 and P-521")
     return key
 

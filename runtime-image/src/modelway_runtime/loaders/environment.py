@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from importlib import metadata
 
 from modelway_runtime.loaders import wrong
+from modelway_runtime.loaders.wrong import PACK
 from modelway_runtime.reasons import Failure, Reason
 
 OPTION, IGNORE = "versions", "Ignore"
@@ -19,7 +20,8 @@ def check(name: str, library: str, saved: str, present: str, options: Mapping[st
         return
     message = (
         f"{name} was saved with {library} {saved}, this image has {present}: save it again with {library} {present}, "
-        f"use an image that has {saved}, or set model.options.{OPTION} to {IGNORE} and hold it to golden requests"
+        f"use an image that has {saved} ({PACK}), "
+        f"or set model.options.{OPTION} to {IGNORE} and hold it to golden requests"
     )
     raise Failure(Reason.ENVIRONMENT_MISMATCH, message)
 

@@ -3,6 +3,8 @@
 from modelway_runtime.reasons import Failure, Reason
 
 _LONGEST = 300
+PACK = "`modelway-runtime pack PATH --requirements FILE` writes its Dockerfile"
+"""How to come by an image that has a model's packages."""
 
 
 def foreign(name: str, kind: str) -> Failure:
@@ -23,7 +25,7 @@ def cut(name: str) -> Failure:
 def broken(name: str, error: BaseException | str) -> Failure:
     """The format's library cannot open the file; only its first words, without its stack and our paths."""
     if isinstance(error, ModuleNotFoundError):
-        message = f"{name} needs the module {error.name}, which this runtime lacks; use an image that has it"
+        message = f"{name} needs the module {error.name}, which this runtime lacks; use an image that has it ({PACK})"
         return Failure(Reason.MODEL_LOAD_FAILED, message)
     text = str(error).partition("Stack trace")[0]
     kind = "" if isinstance(error, str) else f"{type(error).__name__}: "

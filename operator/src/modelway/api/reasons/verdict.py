@@ -38,7 +38,8 @@ FORMAT_MISMATCH: Final = _(
 ENVIRONMENT_MISMATCH: Final = _(
     "EnvironmentMismatch",
     "The model was saved with versions of libraries that the runtime does not have.",
-    "Save the model again with the runtime's versions, or use an image that has the model's.",
+    "Save the model again with the runtime's versions, or use an image that has the model's: `modelway-runtime pack "
+    "PATH --requirements FILE` writes its Dockerfile.",
 )
 ARTIFACT_TOO_LARGE: Final = _(
     "ArtifactTooLarge",
