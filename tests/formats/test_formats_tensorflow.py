@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 
 from modelway_runtime import formats
+from modelway_runtime.loaders import mlflow
 from modelway_runtime.loaders import tensorflow as loader
 from modelway_runtime.loaders.loader import Artifact
+from modelway_runtime.loaders.mlflow import MlflowModel
 from modelway_runtime.protocol.tensors import InputRejected, TensorSpec
 from modelway_runtime.reasons import Failure, Reason
 
@@ -109,3 +111,36 @@ def test_each_kind_of_wrong_file_has_its_reason(tmp_path: Path, name: str, conte
         _load(tmp_path, "Any")
     assert raised.value.reason is reason
     assert str(tmp_path) not in raised.value.message
+
+
+def _mlflow(folder: Path, flavor: str, keys: str) -> MlflowModel:
+    """The model of a folder as MLflow writes it; MLflow itself is not in the image."""
+    signature = r'[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 4]}}]'
+    text = f"flavors: {{{flavor}: {keys}}}\nsignature:\n  inputs: '{signature}'\n"
+    (folder / "MLmodel").write_text(text)
+    return mlflow.load(Artifact(root=folder, file=folder / "MLmodel", trust="Any", threads=1, options={}))
+
+
+@pytest.mark.parametrize(
+    ("flavor", "keys", "file"),
+    [
+        ("keras", "{data: data, save_exported_model: false}", "data/model.keras"),
+        ("keras", "{data: data, save_exported_model: true}", "data/model"),
+        ("tensorflow", "{data: data, model_type: keras, save_format: tf}", "data/model.keras"),
+        ("tensorflow", "{data: data, model_type: keras, save_format: h5}", "data/model.h5"),
+        ("tensorflow", "{saved_model_dir: tf2model, model_type: tf2-module}", "tf2model"),
+    ],
+    ids=["keras", "keras-exported", "tensorflow", "tensorflow-h5", "module"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_network_in_a_folder_of_mlflow_answers_as_keras(tmp_path: Path, flavor: str, keys: str, file: str) -> None:
+    network = _network()
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    if "." in file:
+        network.save(tmp_path / file)
+    else:
+        network.export(tmp_path / file, verbose=False)
+    model = _mlflow(tmp_path, flavor, keys)
+    assert [(spec.datatype, spec.shape) for spec in model.inputs] == [("FP32", (-1, 4))]
+    (answer,) = model.predict({model.inputs[0].name: ROWS}).values()
+    np.testing.assert_allclose(answer, network(ROWS).numpy(), rtol=1e-6, atol=1e-7)

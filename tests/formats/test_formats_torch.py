@@ -9,8 +9,10 @@ import safetensors.torch
 import torch
 
 from modelway_runtime import formats
+from modelway_runtime.loaders import mlflow
 from modelway_runtime.loaders import torch as loader
 from modelway_runtime.loaders.loader import Artifact
+from modelway_runtime.loaders.mlflow import MlflowModel
 from modelway_runtime.protocol.tensors import TensorSpec
 from modelway_runtime.reasons import Failure, Reason
 
@@ -125,3 +127,39 @@ def test_each_kind_of_wrong_file_has_its_reason(tmp_path: Path, name: str, conte
     with pytest.raises(Failure) as raised:
         _load(tmp_path)
     assert raised.value.reason is reason
+
+
+def _mlflow(folder: Path) -> MlflowModel:
+    """The model of a folder as MLflow writes it; MLflow itself is not in the image."""
+    signature = r'[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 4]}}]'
+    flavor = f"{{model_data: data, pytorch_version: {torch.__version__}}}"
+    (folder / "MLmodel").write_text(f"flavors: {{pytorch: {flavor}}}\nsignature:\n  inputs: '{signature}'\n")
+    return mlflow.load(Artifact(root=folder, file=folder / "MLmodel", trust="Any", threads=1, options={}))
+
+
+@pytest.mark.parametrize("kind", ["exported", "script", "pickled"])
+def test_a_network_in_a_folder_of_mlflow_answers_as_pytorch(tmp_path: Path, kind: str) -> None:
+    torch.manual_seed(7)
+    network = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).eval()
+    (tmp_path / "data").mkdir()
+    if kind == "exported":
+        dynamic = ({0: torch.export.Dim("rows")},)
+        program = torch.export.export(network, (torch.tensor(ROWS),), dynamic_shapes=dynamic)
+        torch.export.save(program, tmp_path / "data/model.pt2")
+    elif kind == "script":
+        torch.jit.script(network).save(str(tmp_path / "data/model.pth"))
+    else:
+        torch.save(network, tmp_path / "data/model.pth")
+    model = _mlflow(tmp_path)
+    assert [(spec.datatype, spec.shape) for spec in model.inputs] == [("FP32", (-1, 4))]
+    (answer,) = model.predict({model.inputs[0].name: ROWS}).values()
+    with torch.inference_mode():
+        np.testing.assert_array_equal(answer, network(torch.tensor(ROWS)).numpy())
+
+
+def test_a_pickle_that_is_no_module_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    torch.save({"weights": torch.zeros(1)}, tmp_path / "data/model.pth")
+    with pytest.raises(Failure, match="holds a dict, which is no module") as raised:
+        _mlflow(tmp_path)
+    assert raised.value.reason is Reason.FORMAT_MISMATCH

@@ -219,6 +219,33 @@ def test_the_default_runtime_is_valid_and_runs_the_image_of_the_values(helm: Pat
     assert _environment(manifests)["MODELWAY_RUNTIME_IMAGE"] == "example.org/runtime:2"
 
 
+@pytest.mark.parametrize(("variant", "model_format"), [("torch", "torch"), ("tf", "tensorflow")])
+def test_a_variant_of_the_runtime_serves_its_format_first_and_all_others_last(
+    helm: Path, variant: str, model_format: str
+) -> None:
+    on = {"enabled": True, "image": {"repository": "example.org/large", "digest": f"sha256:{'0' * 64}"}}
+    manifests = _render(helm, f"runtime={json.dumps({variant: on})}")
+    (config_map,) = (item for item in _of(manifests, "ConfigMap") if item["metadata"]["name"].endswith("runtimes"))
+    default, large = (
+        ClusterModelRuntime.model_validate(yaml.safe_load(config_map["data"][f"{name}.yaml"]))
+        for name in ("modelway", f"modelway-{variant}")
+    )
+    assert len(config_map["data"]) == 2
+    assert large.metadata["name"] == f"modelway-{variant}"
+    (container,) = large.spec.template["spec"]["containers"]
+    assert (container["image"], container["imagePullPolicy"]) == (
+        f"example.org/large@sha256:{'0' * 64}",
+        "IfNotPresent",
+    )
+    smaller = {item.name: item.priority for item in default.spec.formats}
+    priorities = {item.name: item.priority for item in large.spec.formats}
+    assert priorities.pop(model_format) == 10
+    assert priorities.keys() == smaller.keys()
+    assert all(priority < smaller[name] for name, priority in priorities.items())
+    same = {"protocols", "ports", "model", "capabilities"}
+    assert large.spec.model_dump(include=same) == default.spec.model_dump(include=same)
+
+
 def test_without_default_runtimes_nothing_is_mounted(helm: Path) -> None:
     manifests = _render(helm, 'defaultRuntimes={"enabled": false}')
     assert not _of(manifests, "ConfigMap")

@@ -166,3 +166,35 @@ def test_each_wrong_description_has_its_reason(tmp_path: Path, content: str, rea
     with pytest.raises(Failure, match=message) as raised:
         _load(tmp_path)
     assert raised.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("flavor", "keys", "file", "trust", "reason", "words"),
+    [
+        ("pytorch", "{model_data: data}", "data/model.pt2", "Safe", Reason.UNTRUSTED_FORMAT, "a program of PyTorch"),
+        ("pytorch", "{model_data: data}", "data/model.pth", "Safe", Reason.UNTRUSTED_FORMAT, "a program of PyTorch"),
+        ("keras", "{data: data}", "data/model.keras", "Safe", Reason.UNTRUSTED_FORMAT, "a Keras file"),
+        ("tensorflow", "{data: data}", "data/model.h5", "Safe", Reason.UNTRUSTED_FORMAT, "a Keras file"),
+        ("pytorch", "{model_data: data}", "data/model.pt2", "Any", Reason.UNSUPPORTED_FORMAT, "Format torch needs"),
+        (
+            "tensorflow",
+            "{saved_model_dir: m}",
+            "m/saved_model.pb",
+            "Safe",
+            Reason.UNSUPPORTED_FORMAT,
+            "Format tensorflow",
+        ),
+        ("pytorch", "{model_data: data}", "other", "Any", Reason.MODEL_LOAD_FAILED, "no file data/model.pt2"),
+        ("pytorch", "{model_data: ../data}", "data/model.pt2", "Any", Reason.MODEL_LOAD_FAILED, "leaves the model"),
+    ],
+    ids=["program", "object", "keras", "h5", "no-torch-here", "no-tensorflow-here", "no-file", "outside"],
+)
+def test_networks_need_trust_and_an_image_that_has_their_library(
+    tmp_path: Path, flavor: str, keys: str, file: str, trust: str, reason: Reason, words: str
+) -> None:
+    (tmp_path / "MLmodel").write_text(f"flavors: {{{flavor}: {keys}}}\n")
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_bytes(b"PK")
+    with pytest.raises(Failure, match=words) as raised:
+        _load(tmp_path, trust)
+    assert raised.value.reason is reason

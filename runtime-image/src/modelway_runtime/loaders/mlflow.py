@@ -11,13 +11,15 @@ from importlib import metadata
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import yaml
 
 from modelway_runtime import formats
 from modelway_runtime.formats import Found
-from modelway_runtime.loaders import environment, loader, pyfunc, wrong
+from modelway_runtime.loaders import environment, loader, pyfunc, table, wrong
 from modelway_runtime.loaders.loader import Artifact
-from modelway_runtime.protocol.tensors import Array, Arrays, Model, runs_concurrently
+from modelway_runtime.protocol.datatypes import of_array
+from modelway_runtime.protocol.tensors import Array, Arrays, Model, TensorSpec, runs_concurrently
 from modelway_runtime.reasons import Failure, Reason
 
 _LARGEST = 1 << 20
@@ -28,6 +30,15 @@ _PATHS = {
     "sklearn": "pickled_model",
 }
 """Flavours that a loader of ours opens, and the key that holds their file."""
+_DEEP = {
+    "pytorch": ("torch", "model_data", ("model.pt2", "model.pth")),
+    "keras": ("tensorflow", "data", ("model.keras", "model/saved_model.pb")),
+    "tensorflow": ("tensorflow", "data", ("model.keras", "model.h5", "model/saved_model.pb")),
+}
+"""Flavours of the images that have their library: the loader, the key of their folder, the files looked for in it."""
+_MODULE = "saved_model_dir"
+"""Where the flavour tensorflow keeps what is no Keras model, in place of its folder."""
+_RISKS = {".pt2": formats.TORCH, ".pth": formats.TORCH, ".keras": formats.KERAS, ".h5": formats.KERAS}
 _PICKLED = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 _DATATYPES = {
     "boolean": "BOOL",
@@ -47,8 +58,11 @@ def load(artifact: Artifact) -> "MlflowModel":
     for flavor, key in _PATHS.items():
         if flavor in flavors:
             return MlflowModel(_native(artifact, flavor, flavors[flavor], key), types)
+    for flavor in _DEEP:
+        if flavor in flavors:
+            return MlflowModel(_deep(artifact, flavor, flavors[flavor]), types, _tensors(described))
     if "python_function" not in flavors or flavors["python_function"].get("loader_module") != "mlflow.pyfunc.model":
-        known = ", ".join([*_PATHS, "python_function"])
+        known = ", ".join([*_PATHS, *_DEEP, "python_function"])
         message = f"{artifact.file.name} has the flavors {', '.join(flavors)}; served are {known}"
         raise Failure(Reason.UNSUPPORTED_FORMAT, message)
     return MlflowModel(_function(artifact, flavors["python_function"], types), types)
@@ -59,12 +73,18 @@ class MlflowModel:
 
     platform = "mlflow"
 
-    def __init__(self, inner: Model, types: Mapping[str, str]) -> None:
+    def __init__(self, inner: Model, types: Mapping[str, str], tensors: tuple[TensorSpec, ...] = ()) -> None:
         self.inner = inner
         self.inputs = tuple(
             replace(spec, datatype=types.get(spec.name, spec.datatype)) if spec.is_open else spec
             for spec in inner.inputs
         )
+        if len(tensors) == len(inner.inputs) and all(spec.is_any_shape for spec in inner.inputs):
+            # A pickled network does not know what it takes; whoever saved it may have.
+            self.inputs = tuple(
+                replace(spec, datatype=told.datatype, shape=told.shape, is_any_shape=False)
+                for spec, told in zip(inner.inputs, tensors, strict=True)
+            )
         self.outputs = inner.outputs
         self.is_batchable = inner.is_batchable
         self.is_concurrent = runs_concurrently(inner)
@@ -86,6 +106,22 @@ def _native(artifact: Artifact, flavor: str, described: Mapping[str, Any], key: 
         saved = str(described["sklearn_version"])
         environment.check(path, "scikit-learn", saved, metadata.version("scikit-learn"), artifact.options)
     return loader.find(model_format)(replace(artifact, file=artifact.root / path))
+
+
+def _deep(artifact: Artifact, flavor: str, described: Mapping[str, Any]) -> Model:
+    model_format, key, names = _DEEP[flavor]
+    folder = str(described.get(_MODULE) or described.get(key) or "data")
+    known = ("saved_model.pb",) if _MODULE in described else names
+    present = [name for name in known if (artifact.root / folder / name).is_file()]
+    path = _inside(artifact, f"{folder}/{present[0] if present else known[0]}")
+    suffix = PurePosixPath(path).suffix
+    formats.check_trust(Found(model_format, path, _RISKS.get(suffix, "")), artifact.trust)
+    load_file = loader.find(model_format)
+    if suffix == ".pth" and described.get("pytorch_version"):
+        saved = str(described["pytorch_version"])
+        environment.check(path, "PyTorch", saved, metadata.version("torch"), artifact.options)
+    file = artifact.root / path
+    return load_file(replace(artifact, root=file.parent, file=file))
 
 
 def _function(artifact: Artifact, described: Mapping[str, Any], types: Mapping[str, str]) -> Model:
@@ -123,6 +159,19 @@ def _inside(artifact: Artifact, path: object) -> str:
     if not (artifact.root / path).is_file():
         raise wrong.broken(name, f"the model has no file {path}")
     return path
+
+
+def _tensors(described: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    """The tensors of the signature; none without one, and of one that names columns."""
+    try:
+        found = json.loads(described["signature"]["inputs"])
+        specs = [(str(item.get("name") or table.WHOLE), item["tensor-spec"]) for item in found]
+        return tuple(
+            TensorSpec(name=name, datatype=of_array(np.empty(0, spec["dtype"])), shape=tuple(map(int, spec["shape"])))
+            for name, spec in specs
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ()
 
 
 def _types(name: str, described: Mapping[str, Any]) -> dict[str, str]:

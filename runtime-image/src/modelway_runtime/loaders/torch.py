@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
+from zipfile import ZipFile
 
 import safetensors.torch
 import torch
@@ -32,7 +33,9 @@ def load(artifact: Artifact) -> "TorchModel":
     if artifact.file.suffix == ".safetensors":
         return _weights(artifact)
     try:
-        return _exported(artifact) if artifact.file.suffix == ".pt2" else _script(artifact)
+        if artifact.file.suffix == ".pt2":
+            return _exported(artifact)
+        return _script(artifact) if _is_script(artifact) else _pickled(artifact)
     except Failure:
         raise
     except Exception as error:  # a file can break the library anywhere
@@ -87,6 +90,28 @@ def _script(artifact: Artifact) -> TorchModel:
     count = len(returned.type.elements()) if kind == "TupleType" else 1
     outputs = tuple(TensorSpec(name=name, datatype="FP32", shape=(DYNAMIC,)) for name in _outputs(count))
     return TorchModel(module, inputs, outputs)
+
+
+def _is_script(artifact: Artifact) -> bool:
+    """Only MLflow gives a pickled module and a program the same name."""
+    if artifact.file.suffix != ".pth":
+        return True
+    with ZipFile(artifact.file) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _pickled(artifact: Artifact) -> TorchModel:
+    """A module as an object, which needs the classes that it was made of; only a trusted file gets here."""
+    try:
+        module = torch.load(artifact.file, map_location="cpu", weights_only=False)
+    except ModuleNotFoundError as error:
+        raise wrong.broken(artifact.file.name, error) from error
+    if not isinstance(module, torch.nn.Module):
+        raise Failure(
+            Reason.FORMAT_MISMATCH, f"{artifact.file.name} holds a {type(module).__name__}, which is no module"
+        )
+    prediction = TensorSpec(name="prediction", datatype="FP32", shape=(DYNAMIC,))
+    return TorchModel(module.eval(), (_unknown("input"),), (prediction,))
 
 
 def _weights(artifact: Artifact) -> TorchModel:
