@@ -1,9 +1,13 @@
 """A model packed into a real registry, fetched from there as a pod does, and served: the same answers, or a refusal."""
 
+import gzip
+import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,9 +89,10 @@ def _fetch(run: Run, uri: str, to: Path, *arguments: str) -> tuple[int, dict[str
     return run("fetch", "--uri", uri, "--format", "sklearn", "--to", str(to), "--retry", "0s", *arguments)
 
 
-def _served(folder: Path, trust: str) -> Any:
+def _served(folder: Path, trust: str, **settings: str) -> Any:
     """What a server answers for all rows after it was started as a pod starts it."""
-    environ = {"MODELWAY_MODEL_PATH": str(folder), "MODELWAY_TRUST": trust, "MODELWAY_MODEL_NAME": "fraud"}
+    own = {"MODELWAY_MODEL_NAME": "fraud", "MODELWAY_TRUST": trust}
+    environ = {**own, **settings, "MODELWAY_MODEL_PATH": str(folder)}
     ports = {"MODELWAY_PORT": "0", "MODELWAY_METRICS_PORT": "0", "MODELWAY_GRPC": "off", "MODELWAY_HOST": "127.0.0.1"}
     command = [sys.executable, "-m", "modelway_runtime", "serve"]
     given = {**os.environ, **environ, **ports, "PYTHONPATH": str(SOURCES)}
@@ -103,7 +108,7 @@ def _served(folder: Path, trust: str) -> Any:
                 "shape": list(FEATURES.shape),
                 "data": FEATURES.ravel().tolist(),
             }
-            url = f"http://127.0.0.1:{port}/v2/models/fraud/infer"
+            url = f"http://127.0.0.1:{port}/v2/models/{environ['MODELWAY_MODEL_NAME']}/infer"
             with urllib.request.urlopen(url, json.dumps({"inputs": [rows]}).encode(), timeout=30) as answer:
                 return {one["name"]: one["data"] for one in json.load(answer)["outputs"]}
         finally:
@@ -260,3 +265,96 @@ def test_what_is_no_model_is_not_pushed(run: Run, public: Registry, tmp_path: Pa
     (tmp_path / "notes/readme.md").write_text("text")
     status, ended = run("pack", str(tmp_path / "notes"), f"oci://{public.host}/acme/notes:1")
     assert (status, ended["reason"]) == (1, "UnsupportedFormat")
+
+
+ENTRY = ["modelway-runtime"]
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def _base(held: Registry, repository: str, kind: str = registry.MANIFEST, entry: list[str] = ENTRY) -> str:
+    """A stand-in for the runtime's image, as large as its configuration; gives its digest."""
+    content = gzip.compress(b"")
+    layer = held.blob(repository, content) | {"mediaType": OCI_LAYER}
+    settings = {"Entrypoint": entry, "Cmd": ["serve"], "User": "65532:65532", "Env": ["PATH=/bin", "MODELWAY_TRUST=x"]}
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": "2026-11-20T00:00:00Z",
+        "config": settings,
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(b'').hexdigest()}"]},
+        "history": [{"created_by": "base"}],
+    }
+    described = held.blob(repository, json.dumps(config).encode()) | {
+        "mediaType": "application/vnd.oci.image.config.v1+json"
+    }
+    return held.put(repository, "1", {"schemaVersion": 2, "mediaType": kind, "config": described, "layers": [layer]})
+
+
+def _read(held: Registry, path: str) -> bytes:
+    accept = {"Accept": registry.MANIFEST}
+    with urllib.request.urlopen(urllib.request.Request(f"http://{held.host}/v2/{path}", headers=accept)) as answer:
+        found: bytes = answer.read()
+        return found
+
+
+def test_an_image_of_the_runtime_and_a_model_serves_it(
+    run: Run, public: Registry, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _base(public, "modelway/runtime")
+    base = f"{public.host}/modelway/runtime:1"
+    arguments = ("pack", str(model), f"oci://{public.host}/acme/image:1", "--image", base)
+    status, ended = run(*arguments, "--trust", "Any", "--name", "risk")
+    assert status == 0, ended
+    assert f"docker run --rm --publish 8000:8000 {public.host}/acme/image:1" in capsys.readouterr().out
+    assert run(*arguments, "--trust", "Any", "--name", "risk")[1]["digest"] == ended["digest"]
+    found = json.loads(_read(public, "acme/image/manifests/1"))
+    original = json.loads(_read(public, "modelway/runtime/manifests/1"))
+    assert found["layers"][:-1] == original["layers"]
+    _read(public, f"acme/image/blobs/{original['layers'][0]['digest']}")
+    config = json.loads(_read(public, f"acme/image/blobs/{found['config']['digest']}"))
+    assert (config["config"]["Entrypoint"], config["config"]["Cmd"], config["config"]["User"]) == (
+        ENTRY,
+        ["serve"],
+        "65532:65532",
+    )
+    packed = gzip.decompress(_read(public, f"acme/image/blobs/{found['layers'][-1]['digest']}"))
+    assert config["rootfs"]["diff_ids"][1] == f"sha256:{hashlib.sha256(packed).hexdigest()}"
+    assert [step["created_by"] for step in config["history"]] == ["base", "modelway-runtime pack risk"]
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        assert {(info.mode, info.uid, info.mtime) for info in archive} == {(0o444, 0, 0)}
+        archive.extractall(tmp_path / "root", filter="data")
+    settings = dict(entry.split("=", 1) for entry in config["config"]["Env"])
+    assert (settings.pop("PATH"), settings["MODELWAY_MODEL_PATH"]) == ("/bin", "/models")
+    place = tmp_path / "root" / settings.pop("MODELWAY_MODEL_PATH").lstrip("/")
+    answers = _served(place, settings.pop("MODELWAY_TRUST"), **settings)
+    assert answers["label"] == ESTIMATOR.predict(FEATURES).tolist()
+
+
+def test_a_base_of_another_registry_is_copied(run: Run, public: Registry, model: Path, tmp_path: Path) -> None:
+    with registry.running(tmp_path / "other", {}) as other:
+        pinned = _base(other, "modelway/runtime")
+        base = f"{other.host}/modelway/runtime@{pinned}"
+        arguments = ("--image", base, "--trust", "Any")
+        assert run("pack", str(model), f"oci://{public.host}/acme/copied:1", *arguments)[0] == 0
+    found = json.loads(_read(public, "acme/copied/manifests/1"))
+    assert gzip.decompress(_read(public, f"acme/copied/blobs/{found['layers'][0]['digest']}")) == b""
+
+
+@pytest.mark.parametrize(
+    ("base", "trust", "reason", "words"),
+    [
+        ("modelway/runtime:1", "Safe", "UntrustedFormat", "is a pickle"),
+        ("other/image:1", "Any", "FormatMismatch", "is not Modelway's runtime"),
+        ("absent/image:1", "Any", "ArtifactNotFound", "404"),
+        ("modelway/runtime:1", "Signed", "InvalidSettings", "write Safe or Any"),
+    ],
+    ids=["pickle", "other-image", "absent", "signed"],
+)
+def test_an_image_that_could_not_serve_is_not_written(
+    run: Run, public: Registry, model: Path, base: str, trust: str, reason: str, words: str
+) -> None:
+    _base(public, "modelway/runtime")
+    _base(public, "other/image", entry=["python3"])
+    target = f"oci://{public.host}/acme/refused:1"
+    _, ended = run("pack", str(model), target, "--image", f"{public.host}/{base}", "--trust", trust)
+    assert (ended["reason"], words in ended["message"]) == (reason, True), ended

@@ -45,7 +45,7 @@ class Registry:
     def push(self, repository: str, tag: str, layers: Sequence[Layer]) -> str:
         """The manifest's digest."""
         described = [self._layer(repository, layer) for layer in layers]
-        config = self._blob(repository, b"{}") | {"mediaType": "application/vnd.oci.empty.v1+json"}
+        config = self.blob(repository, b"{}") | {"mediaType": "application/vnd.oci.empty.v1+json"}
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": described}
         return self.put(repository, tag, manifest)
 
@@ -59,9 +59,10 @@ class Registry:
     def _layer(self, repository: str, layer: Layer) -> dict[str, Any]:
         titles = {"org.opencontainers.image.title": layer.title} if layer.title else {}
         notes = titles | dict(layer.annotations)
-        return self._blob(repository, layer.content) | {"mediaType": layer.kind, "annotations": notes}
+        return self.blob(repository, layer.content) | {"mediaType": layer.kind, "annotations": notes}
 
-    def _blob(self, repository: str, content: bytes) -> dict[str, Any]:
+    def blob(self, repository: str, content: bytes) -> dict[str, Any]:
+        """Bytes without a manifest; what a manifest names them by."""
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         place = self._asked("POST", f"/v2/{repository}/blobs/uploads/", b"", {})["location"]
         target = place.removeprefix(f"http://{self.host}")

@@ -131,7 +131,11 @@ def _add_pack(pack: argparse.ArgumentParser) -> None:
     pack.add_argument("MODELWAY_PACK_TARGET", nargs="?", metavar="oci://REGISTRY/NAME:TAG", help="where to push it")
     _flag(pack, "--key", "MODELWAY_SIGNING_KEY", "private key in PEM that signs the model (default: none)")
     _flag(pack, "--requirements", "MODELWAY_REQUIREMENTS", "pinned packages to install in an image, as pip freeze")
-    _flag(pack, "--image", "MODELWAY_BASE_IMAGE", "the runtime image to build on (default the one of this version)")
+    _flag(
+        pack, "--image", "MODELWAY_BASE_IMAGE", "the runtime image to build on; when pushing: push an image that serves"
+    )
+    _flag(pack, "--name", "MODELWAY_MODEL_NAME", "with --image, the model's name in URLs (default: PATH's name)")
+    _flag(pack, "--trust", "MODELWAY_TRUST", "with --image, Safe (default), or Any to serve pickles")
     _flag(pack, "--output", "MODELWAY_OUTPUT", "folder to write (default PATH's name with -image)")
     _flag(pack, "--format", "MODELWAY_MODEL_FORMAT", "onnx, sklearn, … (default: by the file names)")
 

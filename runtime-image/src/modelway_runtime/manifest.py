@@ -35,15 +35,20 @@ def write(folder: Path, manifest: Manifest) -> None:
     """Writes the manifest below the model volume; it appears whole or not at all."""
     path = folder / NAME
     path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(encoded(manifest))
+    partial.replace(path)
+
+
+def encoded(manifest: Manifest) -> bytes:
+    """The manifest as a file holds it; a root without a slash at its start is one below that of the file."""
     body = {
         "root": str(manifest.root),
         "digest": manifest.digest,
         "files": [asdict(file) for file in manifest.files],
         "signed": manifest.is_signed,
     }
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(body), encoding="utf-8")
-    partial.replace(path)
+    return json.dumps(body).encode()
 
 
 def read(folder: Path) -> Manifest:
@@ -53,7 +58,7 @@ def read(folder: Path) -> Manifest:
         body = json.loads(path.read_text(encoding="utf-8"))
         files = tuple(File(path=file["path"], sha256=file["sha256"], size=file["size"]) for file in body["files"])
         is_signed = body.get("signed") is True
-        return Manifest(root=Path(body["root"]), digest=body["digest"], files=files, is_signed=is_signed)
+        return Manifest(root=folder / body["root"], digest=body["digest"], files=files, is_signed=is_signed)
     except FileNotFoundError:
         message = f"{path} does not exist: run `modelway-runtime fetch` first, or `modelway-runtime serve PATH`"
         raise Failure(Reason.MODEL_LOAD_FAILED, message) from None

@@ -1,18 +1,14 @@
 """`modelway-runtime pack PATH oci://…`: a model as an artifact, with its files as layers and their paths as titles."""
 
-import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from modelway_runtime import digest, units
 from modelway_runtime.digest import File
-from modelway_runtime.fetch import oci, registry_keys
-from modelway_runtime.fetch.patience import Patience
-from modelway_runtime.fetch.repository import MANIFESTS, Repository
+from modelway_runtime.fetch.repository import MANIFESTS
 from modelway_runtime.pack import push, signing
-from modelway_runtime.pack.push import Blob
-from modelway_runtime.reasons import Reason, UsageError
+from modelway_runtime.pack.push import Blob, Writer
+from modelway_runtime.reasons import Reason
 from modelway_runtime.settings import Environ
 from modelway_runtime.termination import Outcome
 
@@ -21,15 +17,11 @@ _FILE = "application/octet-stream"
 _TITLE = "org.opencontainers.image.title"
 _EMPTY = "application/vnd.oci.empty.v1+json"
 _ARTIFACT = "application/vnd.modelway.model"
-_PATIENCE_SECONDS = 45.0
 
 
 def run(path: Path, uri: str, model_format: str, environ: Environ) -> Outcome:
     """Pushes the files and prints what a ModelDeployment names."""
-    host, name, tag, pinned = oci.parsed(uri)
-    if pinned or not tag:
-        raise UsageError(f"{uri} has no tag; write oci://REGISTRY/NAME:TAG")
-    os.environ.update(_known(environ))
+    writer = Writer.of(uri)
     _, files = digest.of_path(path)
     root = path if path.is_dir() else path.parent
     signer = signing.key(Path(environ["MODELWAY_SIGNING_KEY"])) if environ.get("MODELWAY_SIGNING_KEY") else None
@@ -46,8 +38,7 @@ def run(path: Path, uri: str, model_format: str, environ: Environ) -> Outcome:
         "config": config.descriptor(),
         "layers": [layer.descriptor() for layer in layers],
     }
-    repository = Repository(host, name, "pull,push")
-    found = push.push(repository, [*layers, config], manifest, tag, Patience(_PATIENCE_SECONDS))
+    found = writer.push([*layers, config], manifest)
     size = sum(layer.size for layer in layers)
     print(f"Pushed {len(layers)} files, {units.text(size)}, to {uri}. In the ModelDeployment:\n")
     print(_spec(uri, found, model_format, signing.public(signer) if signer else ""))
@@ -58,14 +49,6 @@ def _layer(root: Path, file: File) -> Blob:
     return replace(
         push.of_bytes(_FILE, b"", {_TITLE: file.path}), sha256=file.sha256, size=file.size, content=root / file.path
     )
-
-
-def _known(environ: Environ) -> Mapping[str, str]:
-    """What `docker login` keeps, unless the environment says who we are."""
-    if any(environ.get(name) for name in (registry_keys.USER, *registry_keys.NAMES)):
-        return {}
-    file = Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
-    return {registry_keys.NAMES[1]: file.read_text(encoding="utf-8")} if file.is_file() else {}
 
 
 def _spec(uri: str, found: str, model_format: str, public_key: str) -> str:

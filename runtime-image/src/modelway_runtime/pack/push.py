@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from modelway_runtime import logs, units
-from modelway_runtime.fetch import client
+from modelway_runtime.fetch import client, oci
 from modelway_runtime.fetch.client import Answer
 from modelway_runtime.fetch.patience import Patience
 from modelway_runtime.fetch.repository import Repository
-from modelway_runtime.reasons import Failure, Reason
+from modelway_runtime.reasons import Failure, Reason, UsageError
 
 _BYTES = "application/octet-stream"
+PATIENCE_SECONDS = 45.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,28 +52,55 @@ def of_bytes(kind: str, content: bytes, annotations: Mapping[str, str] | None = 
     return Blob(kind=kind, sha256=found, size=len(content), content=content, annotations=annotations or {})
 
 
-def push(repository: Repository, blobs: list[Blob], manifest: Mapping[str, Any], tag: str, patience: Patience) -> str:
-    """All blobs, then the manifest, which is there whole or not at all; gives its digest."""
-    for blob in blobs:
-        patience.tried(lambda blob=blob: _put_blob(repository, blob))  # type: ignore[misc]  # binds it now
-    body = json.dumps(manifest).encode()
-    headers = {"Content-Type": str(manifest["mediaType"])}
-    url = f"{repository.base}/manifests/{tag}"
-    _done(patience.tried(lambda: _asked(repository, "PUT", url, headers, of_bytes("", body))))
-    return f"sha256:{hashlib.sha256(body).hexdigest()}"
+class Writer:
+    """A repository and a tag in it. What is there already is not sent again; no answer in 45 seconds ends it."""
 
+    def __init__(self, repository: Repository, tag: str) -> None:
+        self._repository, self._tag = repository, tag
+        self._patience = Patience(PATIENCE_SECONDS)
 
-def _put_blob(repository: Repository, blob: Blob) -> None:
-    there = _asked(repository, "HEAD", repository.blob(blob.digest), {}, None, allowed=(404,))
-    _done(there)
-    if there.status == 200:
-        return
-    begun = _asked(repository, "POST", f"{repository.base}/blobs/uploads/", {}, of_bytes("", b""))
-    _done(begun)
-    place = urljoin(begun.url, begun.headers.get("location", ""))
-    separator = "&" if urlsplit(place).query else "?"
-    _done(_asked(repository, "PUT", f"{place}{separator}digest={blob.digest}", {"Content-Type": _BYTES}, blob))
-    logs.write("Pushed", digest=blob.digest, size=units.text(blob.size))
+    @classmethod
+    def of(cls, uri: str) -> "Writer":
+        """By the address of an artifact with a tag; raises UsageError without one."""
+        host, name, tag, pinned = oci.parsed(uri)
+        if pinned or not tag:
+            raise UsageError(f"{uri} has no tag; write oci://REGISTRY/NAME:TAG")
+        return cls(Repository(host, name, "pull,push"), tag)
+
+    def push(self, blobs: list[Blob], manifest: Mapping[str, Any]) -> str:
+        """All blobs, then the manifest, which is there whole or not at all; gives its digest."""
+        for blob in blobs:
+            if not self.has(blob.digest):
+                self.put(blob)
+        body = json.dumps(manifest).encode()
+        headers = {"Content-Type": str(manifest["mediaType"])}
+        self._asked("PUT", f"{self._repository.base}/manifests/{self._tag}", headers, of_bytes("", body))
+        return f"sha256:{hashlib.sha256(body).hexdigest()}"
+
+    def has(self, digest: str, mounted_from: Repository | None = None) -> bool:
+        """Whether a blob is there, or can be taken over from another repository of the same registry."""
+        if self._asked("HEAD", self._repository.blob(digest), {}, None, allowed=(404,)).status == 200:
+            return True
+        if mounted_from is None or mounted_from.origin != self._repository.origin:
+            return False
+        query = urlencode({"mount": digest, "from": mounted_from.name})
+        url = f"{self._repository.base}/blobs/uploads/?{query}"
+        return self._asked("POST", url, {}, of_bytes("", b"")).status == 201
+
+    def put(self, blob: Blob) -> None:
+        """Sends a blob."""
+        begun = self._asked("POST", f"{self._repository.base}/blobs/uploads/", {}, of_bytes("", b""))
+        place = urljoin(begun.url, begun.headers.get("location", ""))
+        separator = "&" if urlsplit(place).query else "?"
+        self._asked("PUT", f"{place}{separator}digest={blob.digest}", {"Content-Type": _BYTES}, blob)
+        logs.write("Pushed", digest=blob.digest, size=units.text(blob.size))
+
+    def _asked(
+        self, method: str, url: str, headers: Mapping[str, str], body: Blob | None, *, allowed: tuple[int, ...] = ()
+    ) -> Answer:
+        answer = self._patience.tried(lambda: _asked(self._repository, method, url, headers, body, allowed=allowed))
+        answer.pieces.close()
+        return answer
 
 
 def _asked(
@@ -109,7 +137,3 @@ def _sent(repository: Repository, method: str, url: str, headers: Mapping[str, s
         return client.send(method, url, {**headers, **known}, None)
     with closing(body.opened()) as stream:
         return client.send(method, url, {**headers, **known, "Content-Length": str(body.size)}, stream)
-
-
-def _done(answer: Answer) -> None:
-    answer.pieces.close()
