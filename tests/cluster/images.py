@@ -30,6 +30,30 @@ def variant(name: str) -> buildah.Recipe:
     return _recipe(f"runtime-{name}", dockerfile=context / "Dockerfile", context=context, variant=f"-{name}")
 
 
+def foreign() -> buildah.Recipe:
+    """A server that is not ours: MLServer, from the lock that the benchmarks have."""
+    context = paths.REPOSITORY / "tests" / "benchmarks"
+    dockerfile = context / "mlserver" / "Dockerfile"
+    return buildah.Recipe(
+        reference="localhost/mlserver:1.7.1",
+        dockerfile=dockerfile,
+        context=context,
+        digest=buildah.digest(dockerfile, context, base_image.digest()),
+        arguments=(("BASE_IMAGE", base_image.REFERENCE),),
+    )
+
+
+def ensure_foreign() -> Path:
+    """Its archive, built when an input changed."""
+    recipe = foreign()
+    if not recipe.archive.exists():
+        packages.ensure(PACKAGES)
+        with tools.locked("images"):
+            base_image.ensure()
+            buildah.build(recipe)
+    return recipe.archive
+
+
 def ensure() -> tuple[Path, ...]:
     """Archives of the project's images, built when an input changed."""
     wanted = recipes()

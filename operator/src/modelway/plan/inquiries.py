@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from modelway.analysis.evidence import Evidence
 from modelway.analysis.inquiry import Division, Inquiry, Target
-from modelway.api.analysis import LATENCIES
+from modelway.api.analysis import LATENCIES, Metric
 from modelway.plan import shadowing, trial
 from modelway.plan.observed import Pod, Revision
 from modelway.plan.record import timestamp
@@ -123,13 +123,23 @@ def blocked(scene: Scene, target: Revision | None) -> Trouble | None:
     analysis = scene.spec.rollout.analysis
     if scene.rollout is not None or analysis is None:
         return None
-    asked = next((metric for metric in analysis.metrics if trial.needs_traffic(metric)), None)
-    silent = next((item for item in (target, scene.stable) if item is not None and _port(item) is None), None)
-    if asked is None or silent is None:
-        return None
+    revisions = [item for item in (target, scene.stable) if item is not None]
+    lacking = ((metric, item, _lacks(item, metric)) for metric in analysis.metrics for item in revisions)
+    return next((_unsupported(metric, item, field) for metric, item, field in lacking if field), None)
+
+
+def _lacks(revision: Revision, metric: Metric) -> str:
+    """The field of the runtime for want of which the metric has no figures; empty where it has."""
+    if trial.needs_traffic(metric) and _port(revision) is None:
+        return "capabilities.metrics"
+    protocols = (revision.runtime.get("spec") or {}).get("protocols") or ("V2",)
+    return "protocols: the comparator asks V2" if metric.needs_shadow and "V2" not in protocols else ""
+
+
+def _unsupported(metric: Metric, revision: Revision, field: str) -> Trouble:
     message = (
-        f"rollout.analysis: {asked.name} needs {asked.builtin}, which {silent.runtime['kind']} "
-        f"{silent.runtime['name']} does not give (capabilities.metrics): use a metric with prometheus or web, or "
+        f"rollout.analysis: {metric.name} needs {metric.builtin}, which {revision.runtime['kind']} "
+        f"{revision.runtime['name']} does not give ({field}): use a metric with prometheus or web, or "
         "a runtime that gives it"
     )
     return Trouble(reason="FeatureNotSupported", message=message)
