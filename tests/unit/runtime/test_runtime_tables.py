@@ -191,8 +191,8 @@ def test_a_file_of_another_version_is_refused_with_both_and_the_way_out(tmp_path
     assert raised.value.reason is Reason.ENVIRONMENT_MISMATCH
     assert raised.value.message == (
         f"model.joblib was saved with scikit-learn {OLD}, this image has {sklearn.__version__}: save it again with "
-        f"scikit-learn {sklearn.__version__}, use an image that has {OLD}, or set model.options.versions to Ignore and "
-        "hold it to golden requests"
+        f"scikit-learn {sklearn.__version__}, use an image that has {OLD} (`modelway-runtime pack PATH --requirements "
+        "FILE` writes its Dockerfile), or set model.options.versions to Ignore and hold it to golden requests"
     )
     assert _load(file, versions="Ignore").predict({"input": np.ones((1, 2))})
 
