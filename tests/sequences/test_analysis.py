@@ -135,6 +135,60 @@ def test_56_too_few_outcomes_hold_the_step(told: float, reason: str) -> None:
     assert "numeric outcomes" in world.condition("AnalysisPassing")["message"]
 
 
+DRIFT = {"name": "drift", "builtin": "Drift"}
+
+
+@pytest.mark.parametrize("method", ["PSI", "KS"])
+@pytest.mark.parametrize(("shifted", "phase"), [(0.0, "Healthy"), (0.3, "Healthy"), (1.2, "RolledBack")])
+def test_a_candidate_whose_requests_are_not_those_it_was_made_for_is_taken_back(
+    shifted: float, phase: str, method: str
+) -> None:
+    world = serving(judged({**DRIFT, "method": method}))
+    world.script("v1", shifted=shifted)
+    world.script("v2", shifted=shifted)
+    upgrade(world, "v2")
+    world.run_to_phase(phase, within=7200)
+    serves_alone(world, "v2" if phase == "Healthy" else "v1")
+    if phase == "RolledBack":
+        assert f"amount has drifted most, {method} " in world.condition("RevisionFailed")["message"]
+        (found,) = evidence(world, 2)["decisions"][0]["judgements"]
+        assert "amount has drifted most" in found["message"]
+        assert found["low"] > found["limit"] == 0.2
+
+
+def test_only_the_features_that_are_named_are_judged() -> None:
+    world = serving(judged({**DRIFT, "features": ["country"]}))
+    world.script("v2", shifted=1.2)
+    upgrade(world, "v2")
+    world.run_to_phase("Healthy", within=7200)
+
+
+@pytest.mark.parametrize(
+    ("has_reference", "features", "says"),
+    [
+        (False, [], "no rows to hold against a reference.json"),
+        (True, ["age"], "no rows of age, which its reference.json does not have"),
+    ],
+)
+def test_56_without_a_reference_drift_says_nothing(*, has_reference: bool, features: list[str], says: str) -> None:
+    world = serving(judged({**DRIFT, **({"features": features} if features else {})}))
+    world.script("v2", shifted=1.2, has_reference=has_reference)
+    upgrade(world, "v2")
+    reach(world, 0, "Analyzing")
+    world.run_for(1200)
+    assert (world.rollout()["stepState"], verdict(world)) == ("Analyzing", ("Unknown", "NoData"))
+    assert says in world.condition("AnalysisPassing")["message"]
+
+
+def test_56_too_few_rows_are_no_drift() -> None:
+    world = serving(judged(DRIFT, minSamples=1), rate=0.2)
+    world.script("v2", shifted=0.5)
+    upgrade(world, "v2")
+    reach(world, 0, "Analyzing")
+    world.run_for(900)
+    assert verdict(world) == ("Unknown", "InsufficientSamples")
+
+
 def test_56_without_requests_a_step_neither_passes_nor_fails() -> None:
     world = serving(judged(ERRORS), rate=0)
     upgrade(world, "v2")

@@ -8,6 +8,7 @@ import pytest
 from modelway.analysis import archive as archives
 from modelway.analysis.archive import Archive, Decision
 from modelway.analysis.deviations import Moments
+from modelway.analysis.drifts import Binned
 from modelway.analysis.evidence import Evidence
 from modelway.analysis.figures import Answer, Pairs, Reading, Readings, Sums, bucket, upper
 from modelway.analysis.verdicts import Judgement, Verdict, combined
@@ -138,6 +139,19 @@ def test_errors_count_from_reading_to_reading_and_survive_being_written_down() -
     assert seen == {28: pytest.approx((2, 3.0, 4.6)), 29: (1, 3.0, 9.0)}
     restarted = archived.current.with_readings(told(60, Moments(1, 1.5, 2.25), run="2"), {})
     assert restarted.sums["fraud-1"].deviations == {28: pytest.approx((2, 3.0, 4.6)), 29: (1, 3.0, 9.0)}
+
+
+def test_drift_counts_from_reading_to_reading_and_survives_being_written_down() -> None:
+    def counted(after: int, *counts: int) -> Readings:
+        found = reading(1000)
+        drifts = {"amount": Binned("Numbers", (5, 5, 0), counts)}
+        return readings(replace(found, sums=replace(found.sums, drifts=drifts)), after=after)
+
+    archived = archives.parse(Archive(rollout=3, current=gathered(counted(0, 9, 9, 9), counted(30, 10, 12, 9))).text())
+    assert archived.current is not None
+    assert archived.current.sums["fraud-1"].drifts == {"amount": Binned("Numbers", (5, 5, 0), (1, 3, 0))}
+    then = archived.current.with_readings(counted(60, 11, 12, 9), {})
+    assert then.sums["fraud-1"].drifts["amount"].counts == (2, 3, 0)
 
 
 def test_labels_count_for_the_revision_that_predicted_whoever_was_told() -> None:

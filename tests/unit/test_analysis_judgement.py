@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelway.analysis.deviations import BOUNDS, Moments
+from modelway.analysis.drifts import Binned
 from modelway.analysis.figures import Answer, Pairs, Sums, bucket
 from modelway.analysis.judgement import judge, ratio_mismatch, spent
 from modelway.analysis.verdicts import Judgement, Verdict, combined
@@ -38,9 +39,11 @@ AS_TRUE = Metric(name="true", builtin="Accuracy", max_decrease_percent=5)
 OFF = Metric(name="off", builtin="MeanAbsoluteError", max=2)
 NEAR = Metric(name="off", builtin="MeanAbsoluteError", max=2, clip=20)
 AS_NEAR = Metric(name="off", builtin="MeanAbsoluteError", max_increase_percent=10, clip=20)
+DRIFT = Metric(name="drift", builtin="Drift")
+DRIFT_KS = Metric(name="drift", builtin="Drift", method="KS", features=("country",))
 BUILTIN = (
     *(ERRORS, MORE_ERRORS, SLOW, SLOWER, SLOWER_HALF, FLOW, LEAST_FLOW),
-    *(ANSWERS, LOST, TRUE, AS_TRUE, OFF, NEAR, AS_NEAR),
+    *(ANSWERS, LOST, TRUE, AS_TRUE, OFF, NEAR, AS_NEAR, DRIFT, DRIFT_KS),
 )
 AUC = Metric.model_validate({"name": "auc", "prometheus": PROMETHEUS, "min": 0.9})
 JUDGE = Metric.model_validate({"name": "judge", "web": {"url": "http://judge/verdict"}})
@@ -50,8 +53,8 @@ ALERTS = Metric.model_validate(
 
 
 def _name(metric: Metric) -> str:
-    clipped = "-clipped" if metric.clip and not metric.is_relative else ""
-    return f"{metric.builtin}-{'against stable' if metric.is_relative else 'alone'}{clipped}"
+    more = f"-{metric.method}" if metric.method else "-clipped" if metric.clip and not metric.is_relative else ""
+    return f"{metric.builtin}-{'against stable' if metric.is_relative else 'alone'}{more}"
 
 
 def sums(requests: int, errors: int = 0, p99: float = 0.2) -> Sums:
@@ -82,6 +85,22 @@ def off(mean: float, number: int, stable: tuple[float, int] = (0, 0), large: int
         return Sums(deviations={**both, bisect_left(BOUNDS, 100): Moments(large, 1e2 * large, 1e4 * large)})
 
     return window(missed(mean, number, large), missed(*stable))
+
+
+def drifted(rows: int, amounts: tuple[int, ...] = (10,) * 10, countries: tuple[int, ...] = (60, 40)) -> Window:
+    """Of a hundred rows so many are in each bin; the reference has as many in each, or 60 and 40."""
+
+    def counted(kind: str, reference: tuple[int, ...], parts: tuple[int, ...]) -> Binned:
+        return Binned(kind, (*reference, 0), (*(part * rows // 100 for part in parts), 0))
+
+    amount = counted("Numbers", (1000,) * 10, amounts)
+    return window(
+        replace(sums(rows), drifts={"amount": amount, "country": counted("Categories", (6000, 4000), countries)})
+    )
+
+
+MOVED = (2, 3, 4, 5, 6, 8, 11, 14, 18, 29)
+"""A PSI of 0.6 in tenths."""
 
 
 def paired(pairs: int, disagreements: int, baseline: int, noise: int) -> Window:
@@ -131,6 +150,12 @@ def judged(metric: Metric, seen: Window, analysis: Analysis = NO_HARM) -> Judgem
         pytest.param(AS_NEAR, off(3, 2000, (2, 9000)), "Fail", "Fail", id="further off than stable"),
         pytest.param(AS_NEAR, off(2, 20_000, (2, 20_000)), "Pass", "Pass", id="as near as stable"),
         pytest.param(AS_NEAR, off(2.1, 1000, (2, 9000)), "Pass", "Inconclusive", id="about as near as stable"),
+        pytest.param(DRIFT, drifted(5000, MOVED), "Fail", "Fail", id="one feature has moved"),
+        pytest.param(DRIFT, drifted(5000), "Pass", "Inconclusive", id="all are as they were"),
+        pytest.param(DRIFT, drifted(600, MOVED), "Pass", "Inconclusive", id="too few rows to prove it"),
+        pytest.param(DRIFT, drifted(100, MOVED), "InsufficientSamples", "InsufficientSamples", id="few rows"),
+        pytest.param(DRIFT_KS, drifted(2000, MOVED), "Pass", "Inconclusive", id="another feature has moved"),
+        pytest.param(DRIFT_KS, drifted(2000, countries=(20, 80)), "Fail", "Fail", id="other countries"),
         pytest.param(LEAST_FLOW, window(sums(1000)), "Pass", "Pass", id="more than the least rate"),
         pytest.param(ANSWERS, paired(20_000, 1000, 2000, 20), "Fail", "Fail", id="other answers"),
         pytest.param(ANSWERS, paired(20_000, 1000, 2000, 100), "Pass", "Inconclusive", id="a noisy model"),
@@ -351,6 +376,43 @@ def test_answers_of_providers_amount_to_a_verdict(metric: Metric, known: Tally |
             ),
         ),
         (
+            DRIFT,
+            drifted(5000, MOVED),
+            NO_HARM,
+            (
+                "drift: amount has drifted most, PSI 0.59 [0.29, no bound] of 5,000 rows against 10,000 of the "
+                "reference, above the limit of 0.2"
+            ),
+        ),
+        (
+            DRIFT,
+            drifted(5000),
+            NO_HARM,
+            (
+                "drift: country has drifted most, PSI 0 [0, no bound] of 5,000 rows against 10,000 of the reference, "
+                "not proven to be above the limit of 0.2 (0.34 would have been)"
+            ),
+        ),
+        (
+            DRIFT,
+            drifted(100),
+            NO_HARM,
+            (
+                "drift: country has drifted most, PSI 0.0022 [0, no bound] of 100 rows against 10,000 of the "
+                "reference; the candidate needs 400 rows of amount more, about 20 min at this rate"
+            ),
+        ),
+        (DRIFT, window(sums(500)), NO_HARM, "drift: the candidate has had no rows to hold against a reference.json"),
+        (
+            DRIFT_KS,
+            drifted(2000, countries=(20, 80)),
+            NO_HARM,
+            (
+                "drift: country has drifted most, KS 0.4 [0.34, 0.46] of 2,000 rows against 10,000 of the reference, "
+                "above the limit of 0.2"
+            ),
+        ),
+        (
             ANSWERS,
             paired(20_000, 1000, 2000, 20),
             NO_HARM,
@@ -460,8 +522,17 @@ def windows(draw: st.DrawFn) -> Window:
         st.floats(2, 5),
     )
     deviations = st.fixed_dictionaries({}, optional={bisect_left(BOUNDS, 5): moments})
+    bins = st.tuples(counts, counts, counts)
+    binned = st.builds(Binned, st.sampled_from(["Numbers", "Categories"]), st.just((50, 30, 0)), bins)
     every = st.builds(
-        Sums, requests=counts, errors=counts, latency=latencies, labels=counts, right=counts, deviations=deviations
+        Sums,
+        requests=counts,
+        errors=counts,
+        latency=latencies,
+        labels=counts,
+        right=counts,
+        deviations=deviations,
+        drifts=st.fixed_dictionaries({}, optional={"amount": binned, "country": binned}),
     )
     pairs = st.builds(
         Pairs,

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelway.analysis.deviations import Moments
+from modelway.analysis.drifts import Binned
 from modelway.analysis.figures import Answer, Pairs, Sums
 from modelway.analysis.window import Tally, Window, tally
 from modelway.api.analysis import Metric
@@ -42,7 +43,9 @@ def sums() -> st.SearchStrategy[Sums]:
     latency = st.dictionaries(st.integers(0, 500), st.integers(0, 10**6), max_size=20)
     amounts = st.floats(0, 1e30)
     deviations = st.dictionaries(st.integers(0, 72), st.builds(Moments, COUNTS, amounts, amounts), max_size=5)
-    return st.builds(Sums, requests=COUNTS, errors=COUNTS, latency=latency, deviations=deviations)
+    bins = st.lists(COUNTS, min_size=2, max_size=5).map(tuple)
+    drifts = st.dictionaries(st.text(), st.builds(Binned, st.sampled_from(["Numbers", "Categories"]), bins, bins))
+    return st.builds(Sums, requests=COUNTS, errors=COUNTS, latency=latency, deviations=deviations, drifts=drifts)
 
 
 def pairs() -> st.SearchStrategy[Pairs]:

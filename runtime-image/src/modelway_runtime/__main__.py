@@ -1,4 +1,4 @@
-"""The command line: `modelway-runtime fetch | serve | check | convert | pack | compare | gate | digest`."""
+"""The command line: `modelway-runtime fetch | serve | check | convert | reference | pack | compare | gate | digest`."""
 
 import argparse
 import importlib
@@ -19,6 +19,7 @@ _COMMANDS = {
     "check": "modelway_runtime.server.check",
     "convert": "modelway_runtime.conversion.command",
     "pack": "modelway_runtime.pack.command",
+    "reference": "modelway_runtime.reference.command",
     "compare": "modelway_runtime.compare.command",
     "gate": "modelway_runtime.gate.command",
     "digest": "modelway_runtime.digests",
@@ -38,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     _add_check(commands.add_parser("check", help="try a model before it is deployed", description=_CHECK))
     _add_convert(commands.add_parser("convert", help="make a pickle safe, or ONNX", description=_CONVERT))
     _add_pack(commands.add_parser("pack", help="push a model, or write an image for it", description=_PACK))
+    _add_reference(
+        commands.add_parser("reference", help="write down what drift is held against", description=_REFERENCE)
+    )
     _add_fetch(commands.add_parser("fetch", help="bring a model from a store", description=_FETCH))
     _add_compare(commands.add_parser("compare", help="compare two revisions' answers", description=_COMPARE))
     _add_gate(commands.add_parser("gate", help="hold another server's readiness", description=_GATE))
@@ -58,6 +62,10 @@ _CONVERT = (
 _PACK = (
     "Pushes a model to an OCI registry, from which `fetch` brings it; or writes the Dockerfile of a runtime image that "
     "has the packages which the model needs."
+)
+_REFERENCE = (
+    "Asks a model the rows of a CSV file, such as those that it was trained on, and writes reference.json beside it: "
+    "counts of its inputs and predictions, against which pods count those of callers."
 )
 _FETCH = "Brings a model from s3, gs, az, hf, oci, http(s) or pvc:// or a local path, and checks its digest."
 _COMPARE = "Takes requests that a gateway mirrors, asks two revisions and counts where their answers disagree."
@@ -138,6 +146,17 @@ def _add_pack(pack: argparse.ArgumentParser) -> None:
     _flag(pack, "--trust", "MODELWAY_TRUST", "with --image, Safe (default), or Any to serve pickles")
     _flag(pack, "--output", "MODELWAY_OUTPUT", "folder to write (default PATH's name with -image)")
     _flag(pack, "--format", "MODELWAY_MODEL_FORMAT", "onnx, sklearn, … (default: by the file names)")
+
+
+def _add_reference(reference: argparse.ArgumentParser) -> None:
+    reference.add_argument("MODELWAY_PATH", metavar="MODEL", help="a model's file or folder on this machine")
+    reference.add_argument("MODELWAY_DATA", metavar="DATA", help="CSV file whose first line names its columns")
+    _flag(reference, "--names", "MODELWAY_NAMES", "features and predictions to keep, with commas (default: all)")
+    _flag(reference, "--to", "MODELWAY_REFERENCE_PATH", "file to write (default: reference.json beside the model)")
+    _flag(reference, "--format", "MODELWAY_MODEL_FORMAT", "onnx, sklearn, … (default: by the file names)")
+    _flag(reference, "--trust", "MODELWAY_TRUST", "Safe (default), or Any to open pickles, which can run any code")
+    _flag(reference, "--threads", "MODELWAY_THREADS", "threads inside one inference (default: the CPUs allowed)")
+    _flag(reference, "--options", "MODELWAY_OPTIONS", "options of the loader as a JSON object")
 
 
 def _add_fetch(fetch: argparse.ArgumentParser) -> None:

@@ -69,7 +69,12 @@ class Callers:
         self.step()
         run = _run(pod)
         latency = dict(self._latency.get(run, {}))
-        sums = Sums(requests=self._requests[run], errors=self._errors[run], latency=latency)
+        sums = Sums(
+            requests=self._requests[run],
+            errors=self._errors[run],
+            latency=latency,
+            drifts=self._scripts.of(_uri(pod)).drifts(self._requests[run]) if target.has_drift else {},
+        )
         uptime = (self._clock() - parse(pod["metadata"]["creationTimestamp"])).total_seconds()
         state = "Ready" if is_ready(pod) else "Loading"
         by_group = None

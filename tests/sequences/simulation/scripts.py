@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
+from modelway.analysis.drifts import Binned
+
 _POINTS = [NormalDist().inv_cdf((index + 0.5) / 200) for index in range(200)]
 """Quantiles of the normal distribution: durations are log-normal."""
 _SPREAD = 0.35
+_EDGES = [NormalDist().inv_cdf(part / 10) for part in range(1, 10)]
+"""Deciles of what the reference has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +57,27 @@ class Script:
     latency: float = 0.02
     """Median duration of a request in seconds."""
 
+    shifted: float = 0.0
+    """How far its callers' `amount` lies beside the reference of its model, in standard deviations."""
+    has_reference: bool = True
+
     @property
     def errors_off(self) -> tuple[float, float]:
         """How far its predictions are off, in halves of all cases."""
         return 0.5 * self.off, 1.5 * self.off
+
+    def drifts(self, requests: int) -> dict[str, Binned]:
+        """What was counted of its callers' requests against its reference: `amount` and `country`."""
+        if not self.has_reference:
+            return {}
+        shares = [NormalDist(self.shifted).cdf(edge) for edge in _EDGES]
+        upto = [round(requests * share) for share in (*shares, 1.0)]
+        amounts = [one - other for one, other in zip(upto, [0, *upto], strict=False)]
+        countries = (requests * 6 // 10, requests - requests * 6 // 10, 0)
+        return {
+            "amount": Binned("Numbers", (1000,) * 10 + (0,), (*amounts, 0)),
+            "country": Binned("Categories", (6000, 4000, 0), countries),
+        }
 
     def duration(self, number: int) -> float:
         """How long one of its answers takes, in seconds."""

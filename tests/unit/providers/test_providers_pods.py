@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from modelway.analysis.deviations import Moments
+from modelway.analysis.drifts import Binned
 from modelway.analysis.figures import Divided, Pairs, Reading, Sums
 from modelway.analysis.inquiry import Division, Target
 from modelway.providers import pods
@@ -86,6 +87,43 @@ async def test_outcomes_are_read_by_revision(serve: Any, saying: Any, caller: Ca
 async def test_errors_that_cannot_be_are_silence(serve: Any, saying: Any, caller: Caller, off: Any) -> None:
     site = await serve(saying(FIGURES | {"feedback": {HASH: {"labels": 5, "right": 3, "deviations": off}}}))
     assert (await read(caller, target(site.address))).silent == ("fraud-1",)
+
+
+DRIFT = {"kind": "Numbers", "reference": [5, 5, 0], "counts": [1, 2, 3]}
+
+
+async def read_drift(caller: Caller, site: Any, *, asked: bool = True) -> Reading:
+    heard = await read(caller, replace(target(site.address), has_drift=asked))
+    return heard.readings[0]
+
+
+async def test_drift_is_read_of_whom_it_is_asked(serve: Any, saying: Any, caller: Caller) -> None:
+    site = await serve(saying(FIGURES | {"drift": {"amount": DRIFT}}))
+    found = Binned("Numbers", (5, 5, 0), (1, 2, 3))
+    assert (await read_drift(caller, site)).sums.drifts == {"amount": found}
+    assert (await read_drift(caller, site, asked=False)).sums.drifts == {}
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [
+        None,
+        [],
+        {"amount": DRIFT | {"counts": [1, 2]}},
+        {"amount": DRIFT | {"counts": [1, 2, -3]}},
+        {"amount": DRIFT | {"counts": [1, 2, 3.5]}},
+        {"amount": DRIFT | {"kind": "Words"}},
+        {"amount": DRIFT | {"reference": [1] * 18, "counts": [1] * 18}},
+        {"a\0": DRIFT},
+        {"x" * 65: DRIFT},
+        {f"f{number}": DRIFT for number in range(33)},
+    ],
+)
+async def test_drift_that_cannot_be_is_none_and_other_counts_stay(
+    serve: Any, saying: Any, caller: Caller, drift: Any
+) -> None:
+    site = await serve(saying(FIGURES | {"drift": drift}))
+    assert (await read_drift(caller, site)).sums == Sums(requests=12, errors=2, latency={141: 7, 150: 3})
 
 
 async def test_the_comparators_pairs_and_examples_become_a_reading(serve: Any, saying: Any, caller: Caller) -> None:

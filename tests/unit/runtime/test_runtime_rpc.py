@@ -11,6 +11,9 @@ import pytest
 
 from modelway_runtime.protocol import binary
 from modelway_runtime.protocol.datatypes import DTYPES
+from modelway_runtime.reference import file
+from modelway_runtime.reference.bins import Categories, Numbers
+from modelway_runtime.reference.file import Reference
 from modelway_runtime.rpc.messages import SERVICE, message
 
 Serve = Callable[..., Any]
@@ -282,6 +285,21 @@ def test_calls_are_evidence_and_metrics_like_requests(iris: Any, client: Client)
     assert after[count.format(400)] - before.get(count.format(400), 0) == 1
     assert (now["requests"] - figures["requests"], now["errors"]) == (1, figures["errors"])
     assert sum(now["latency"].values()) - sum(figures["latency"].values()) == 1
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_calls_are_held_against_the_reference(serve: Serve, models: Path, tmp_path: Path, backend: str) -> None:
+    folder = tmp_path / "iris"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes((models / "iris/model.onnx").read_bytes())
+    reference = Reference(
+        features={"X[0]": Numbers((1.0, 5.0), (1, 1, 1, 0))}, predictions={"label": Categories(("0",), (1, 1))}
+    )
+    (folder / "reference.json").write_text(file.text(reference))
+    runtime = serve(folder, grpc=backend).wait_until_ready()
+    Client(runtime.grpc_port).call("ModelInfer", row())
+    told = runtime.get("/internal/figures", internal=True).json["drift"]
+    assert [one["counts"] for one in told.values()] == [[0, 0, 1, 0], [1, 0]]
 
 
 @pytest.fixture

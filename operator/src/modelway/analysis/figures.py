@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from modelway.analysis import deviations
+from modelway.analysis import deviations, drifts
 from modelway.analysis.deviations import Deviations
+from modelway.analysis.drifts import Drifts
 
 RATIO = 1.05
 """Upper bound of a bucket, divided by the one below."""
@@ -41,6 +42,8 @@ class Sums:
     """Those among them that came true."""
     deviations: Deviations = field(default_factory=dict)
     """How far predictions that are numbers were off."""
+    drifts: Drifts = field(default_factory=dict)
+    """Features and predictions in the bins of the model's reference; empty where nobody asks, or there is none."""
 
     @property
     def answered(self) -> int:
@@ -58,6 +61,7 @@ class Sums:
             labels=self.labels + other.labels,
             right=self.right + other.right,
             deviations=deviations.added(self.deviations, other.deviations),
+            drifts=drifts.added(self.drifts, other.drifts),
         )
 
     def since(self, earlier: "Sums") -> "Sums":
@@ -73,6 +77,7 @@ class Sums:
             labels=max(0, self.labels - earlier.labels),
             right=max(0, self.right - earlier.right),
             deviations=deviations.since(self.deviations, earlier.deviations),
+            drifts=drifts.since(self.drifts, earlier.drifts),
         )
 
 

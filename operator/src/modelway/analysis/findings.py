@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from modelway.analysis import figures, means, phrases, quantiles, searches, sequences
+from modelway.analysis import distances, figures, means, phrases, quantiles, searches, sequences
 from modelway.analysis.deviations import Errors
+from modelway.analysis.drifts import Binned
 from modelway.analysis.quantiles import Durations, Histogram
 from modelway.analysis.sequences import Evidence, Interval, Share
 
@@ -223,6 +224,28 @@ def mean_change(of: Errors, stable: Errors, percents: float, level: float, *, no
         is_harm=low is not None and low >= percents,
         safety=lambda: float(high is not None and high <= percents),
         smallest=smallest,
+    )
+
+
+@_remembered
+def drift(of: tuple[tuple[str, Binned], ...], limit: float, level: float, *, method: str) -> Finding:
+    """The distance of the feature that has drifted most, at most `limit`; all of them share the level."""
+    way = distances.KS if method == "KS" else distances.PSI
+    seen = sorted(of, key=lambda item: way.observed(item[1]))
+    far = [item for item in seen if way.observed(item[1]) > limit] or seen[-1:]
+    known = [(way.measured(binned, limit, level / len(of)), name, binned) for name, binned in far]
+    found, worst, binned = max(known, key=lambda item: (item[0].within.low or 0.0, item[0].estimate))
+    return Finding(
+        text=f"{worst} has drifted most, {way.name} {phrases.number(found.estimate)} "
+        f"{phrases.bounds(found.within, phrases.number)} of {phrases.count(binned.rows, 'rows')} against "
+        f"{sum(binned.reference):,} of the reference",
+        limit=limit,
+        limit_text=phrases.number(limit),
+        estimate=found.estimate,
+        within=found.within,
+        is_harm=found.within.low is not None and found.within.low > limit,
+        safety=lambda: 0.0,
+        smallest=lambda: phrases.number(found.smallest),
     )
 
 

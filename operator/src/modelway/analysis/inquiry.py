@@ -15,6 +15,8 @@ class Target:
     address: str
     """Host and port of its internal calls, such as `10.0.0.7:8002`."""
     revision: str
+    has_drift: bool = False
+    """Whether its drift is judged: the candidate's, where a metric asks for it."""
     known: tuple[str, int] | None = None
     """The process and the slot of its counts by group up to which they are known."""
 

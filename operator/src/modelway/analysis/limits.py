@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from modelway.analysis import deviations, findings
+from modelway.analysis.drifts import NOT_COUNTED, Binned
 from modelway.analysis.findings import Finding
 from modelway.analysis.sequences import Share
 from modelway.analysis.window import Window
-from modelway.api.analysis import LATENCIES, Metric
+from modelway.api.analysis import DRIFT, LATENCIES, Metric
+
+DRIFTED = 0.2
+"""The limit of Drift where none is given: what usage calls a large PSI."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,9 @@ class Limit:
     """In the unit of the figure, or percent."""
     clip: float | None = None
     """The largest error that counts."""
+    features: tuple[str, ...] = ()
+    """Those whose drift counts; empty for all."""
+    method: str = ""
     is_relative: bool
     """Whether it compares the candidate with stable; then `value` is a percentage."""
 
@@ -28,8 +35,17 @@ def of(metric: Metric) -> tuple[Limit, ...]:
     """All limits of a built-in metric."""
     absolute = (metric.max, metric.min)
     relative = (metric.max_increase_percent, metric.max_decrease_percent)
+    if metric.builtin == DRIFT and metric.max is None:
+        absolute = (DRIFTED, None)
     return tuple(
-        Limit(builtin=metric.builtin or "", value=value, clip=metric.clip, is_relative=values is relative)
+        Limit(
+            builtin=metric.builtin or "",
+            value=value,
+            clip=metric.clip,
+            features=metric.features,
+            method=metric.method or "",
+            is_relative=values is relative,
+        )
         for values in (absolute, relative)
         for value in values
         if value is not None
@@ -101,6 +117,16 @@ def _deviation(limit: Limit, window: Window, level: float) -> Finding:
     return findings.mean_change(own, stable, limit.value, level, noun="numeric outcomes")
 
 
+def _drift(limit: Limit, window: Window, level: float) -> Finding:
+    return findings.drift(drifted(limit, window), limit.value, level, method=limit.method)
+
+
+def drifted(limit: Limit, window: Window) -> tuple[tuple[str, Binned], ...]:
+    """The features and predictions that a limit is about, by name; without rows where the reference has none such."""
+    known = window.candidate.drifts
+    return tuple((name, known.get(name, NOT_COUNTED)) for name in limit.features or sorted(known))
+
+
 def _share(events: int, trials: int) -> Share:
     """Of counts that are read one after the other; an event is never without its trial."""
     return Share(min(events, trials), trials)
@@ -114,6 +140,7 @@ _FINDINGS: Mapping[str, Callable[[Limit, Window, float], Finding | None]] = Mapp
         "CandidateFailures": _failures,
         "Accuracy": _accuracy,
         "MeanAbsoluteError": _deviation,
+        "Drift": _drift,
         **dict.fromkeys(LATENCIES, _latency),
     }
 )

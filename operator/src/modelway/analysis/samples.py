@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from modelway.analysis import deviations
+from modelway.analysis import deviations, distances, limits
+from modelway.analysis.drifts import NOT_COUNTED
 from modelway.analysis.figures import Sums
 from modelway.analysis.limits import Limit
 from modelway.analysis.window import Window
@@ -40,6 +41,8 @@ def needed(limit: Limit, window: Window, fewest: int) -> tuple[Samples, ...]:
     """The candidate's, and stable's where the limit compares both."""
     if limit.builtin == "Disagreement":
         return _pairs(window, fewest)
+    if limit.builtin == "Drift":
+        return _rows(limit, window, fewest)
     if limit.builtin == "CandidateFailures":
         asked = window.pairs.pairs + window.pairs.candidate_failures
         return (Samples(of="the candidate", noun="mirrored requests", count=asked, fewest=fewest),)
@@ -56,6 +59,19 @@ def _requests(limit: Limit, of: str, sums: Sums, fewest: int) -> Samples:
     if limit.builtin == "MeanAbsoluteError":
         return Samples(of=of, noun="numeric outcomes", count=deviations.count(sums.deviations), fewest=fewest)
     return Samples(of=of, noun="requests", count=sums.requests, fewest=fewest)
+
+
+def _rows(limit: Limit, window: Window, fewest: int) -> tuple[Samples, ...]:
+    """Of the feature that has the fewest: so many that chance alone makes no more than a quarter of the limit."""
+    found = limits.drifted(limit, window)
+    name, binned = min(found, key=lambda item: item[1].rows, default=("", NOT_COUNTED))
+    by_chance = 4 / limit.value
+    bins = max((len(item.counts) for _, item in found), default=0)
+    rows = (distances.KS_CHANCE * by_chance) ** 2 if limit.method == "KS" else (bins - 1) * by_chance
+    noun = f"rows of {name}" if name else "rows to hold against a reference.json"
+    if name and not binned.reference:
+        noun += ", which its reference.json does not have"
+    return (Samples(of="the candidate", noun=noun, count=binned.rows, fewest=max(fewest, math.ceil(rows))),)
 
 
 def _pairs(window: Window, fewest: int) -> tuple[Samples, ...]:

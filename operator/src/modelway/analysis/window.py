@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from modelway.analysis import quantiles
 from modelway.analysis.deviations import Moments
+from modelway.analysis.drifts import Binned
 from modelway.analysis.figures import Answer, Pairs, Sums
 from modelway.analysis.quantiles import Histogram
 from modelway.api.analysis import Metric
@@ -148,7 +149,8 @@ def _sums_to_json(sums: Sums) -> Json:
     latency = {str(bucket): count for bucket, count in sorted(sums.latency.items())}
     labelled = {"labels": sums.labels, "right": sums.right} if sums.labels else {}
     off = {str(bucket): list(moments) for bucket, moments in sorted(sums.deviations.items())}
-    told = {**labelled, **({"deviations": off} if off else {})}
+    drifted = {name: list(binned) for name, binned in sorted(sums.drifts.items())}
+    told = {**labelled, **({"deviations": off} if off else {}), **({"drifts": drifted} if drifted else {})}
     return {"requests": sums.requests, "errors": sums.errors, "latency": latency, **told}
 
 
@@ -161,4 +163,8 @@ def _sums_from_json(kept: Mapping[str, Any]) -> Sums:
         labels=kept.get("labels", 0),
         right=kept.get("right", 0),
         deviations={int(bucket): Moments(*moments) for bucket, moments in kept.get("deviations", {}).items()},
+        drifts={
+            name: Binned(kind, tuple(reference), tuple(counts))
+            for name, (kind, reference, counts) in kept.get("drifts", {}).items()
+        },
     )

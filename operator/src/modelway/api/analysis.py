@@ -29,6 +29,7 @@ LATENCIES: Final = {"LatencyP50": 0.5, "LatencyP95": 0.95, "LatencyP99": 0.99}
 """The latency metrics, and the quantile that each is about."""
 
 DEVIATION: Final = "MeanAbsoluteError"
+DRIFT: Final = "Drift"
 
 LEAST: Final = ("Throughput", "Accuracy")
 """Metrics that fail when they are too low."""
@@ -119,6 +120,7 @@ class Metric(Struct):
             "Throughput",
             "Accuracy",
             "MeanAbsoluteError",
+            "Drift",
             "Disagreement",
             "CandidateFailures",
         ]
@@ -127,8 +129,9 @@ class Metric(Struct):
     """A figure that the operator reads from the pods of both revisions, without Prometheus: `ErrorRate` is a share from
     0 to 1, latencies are seconds, `Throughput` is answered requests per second, `Accuracy` is the share of the
     predictions that came true among those whose outcome callers told (`POST /v2/models/NAME/feedback`),
-    `MeanAbsoluteError` how far predictions that are numbers were off, `Disagreement` and `CandidateFailures` are shares
-    of the mirrored requests and need `shadow`."""
+    `MeanAbsoluteError` how far predictions that are numbers were off, `Drift` how far the candidate's inputs and
+    predictions are from those in the file `reference.json` of its model, `Disagreement` and `CandidateFailures` are
+    shares of the mirrored requests and need `shadow`."""
     prometheus: PrometheusQuery | None = None
     """A number from Prometheus."""
     web: WebCall | None = None
@@ -146,6 +149,13 @@ class Metric(Struct):
     clip: Annotated[float, Field(ge=0, le=_LARGEST), _number(0)] | None = None
     """The largest error that counts, in the unit of the predictions: what is further off counts as this much, in both
     revisions. It is rounded up to 1, 2 or 5 times a power of ten. For `MeanAbsoluteError` only."""
+    features: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=1, max_length=64)], ...], Field(max_length=32)
+    ] = ()
+    """Which features and predictions of the reference are judged. Absent: all. For `Drift` only."""
+    method: Literal["PSI", "KS"] | None = None
+    """How drift is measured: `PSI`, the population stability index (the default), or `KS`, the largest difference of
+    the shares up to a bin, from 0 to 1. For `Drift` only, whose `max` is 0.2 where it is absent."""
     failure_limit: Annotated[int, Field(ge=1, le=100)] | None = None
     """How many answers in a row must be beyond the limit before the metric fails. For `prometheus`, `web` and
     `alertmanager`. Absent: 3 for a number, 1 for a verdict or an alert."""
@@ -164,10 +174,10 @@ class Metric(Struct):
             ),
         ),
         Rule(
-            cel="has(self.web) || has(self.alertmanager) || "
+            cel="has(self.web) || has(self.alertmanager) || has(self.builtin) && self.builtin == 'Drift' || "
             f"[{', '.join(f'has(self.{name})' for name in _BOUNDS)}].exists(given, given)",
             message="a metric needs a limit: write max, min or maxIncreasePercent",
-            holds=lambda metric: bool(metric.web or metric.alertmanager or metric.has_bound),
+            holds=lambda metric: bool(metric.web or metric.alertmanager or metric.builtin == DRIFT or metric.has_bound),
         ),
         Rule(
             cel="has(self.builtin) || !(has(self.maxIncreasePercent) || has(self.maxDecreasePercent))",
@@ -212,13 +222,13 @@ class Metric(Struct):
         ),
         Rule(
             cel="!has(self.builtin) || !has(self.max) || self.max >= 0.0 && (self.builtin.startsWith('Latency') || "
-            "self.builtin == 'MeanAbsoluteError' || self.max <= 1.0)",
+            "self.builtin in ['MeanAbsoluteError', 'Drift'] || self.max <= 1.0)",
             message="max of a share lies between 0 and 1, such as 0.01 for one percent; max of a latency is in "
             "seconds, such as 0.2",
             holds=lambda metric: (
                 metric.builtin is None
                 or metric.max is None
-                or (metric.max >= 0 and (metric.builtin in (*LATENCIES, DEVIATION) or metric.max <= 1))
+                or (metric.max >= 0 and (metric.builtin in (*LATENCIES, DEVIATION, DRIFT) or metric.max <= 1))
             ),
         ),
         Rule(
@@ -237,6 +247,24 @@ class Metric(Struct):
             holds=lambda metric: (
                 metric.builtin != DEVIATION or metric.max_increase_percent is None or metric.clip is not None
             ),
+        ),
+        Rule(
+            cel="!has(self.builtin) || self.builtin != 'Drift' || !has(self.maxIncreasePercent) && (!has(self.max) || "
+            "self.max > 0.0 && (!has(self.method) || self.method != 'KS' || self.max < 1.0))",
+            message="max of Drift is a distance above 0, such as 0.2, of KS below 1; its reference is that of the "
+            "model, not stable, so there is no maxIncreasePercent",
+            holds=lambda metric: (
+                metric.builtin != DRIFT
+                or (
+                    metric.max_increase_percent is None
+                    and (metric.max is None or 0 < metric.max < (1 if metric.method == "KS" else math.inf))
+                )
+            ),
+        ),
+        Rule(
+            cel="!has(self.features) && !has(self.method) || has(self.builtin) && self.builtin == 'Drift'",
+            message="features and method say what drift is measured of and how, and are for Drift only",
+            holds=lambda metric: not (metric.features or metric.method) or metric.builtin == DRIFT,
         ),
         Rule(
             cel="!has(self.clip) || has(self.builtin) && self.builtin == 'MeanAbsoluteError' && self.clip > 0.0",
@@ -324,6 +352,15 @@ class Analysis(Struct):
             holds=lambda analysis: (
                 analysis.decision != "Evidence"
                 or all(metric.builtin != DEVIATION or metric.clip is not None for metric in analysis.metrics)
+            ),
+        ),
+        Rule(
+            cel="!has(self.decision) || self.decision != 'Evidence' || !has(self.metrics) || self.metrics.all(metric, "
+            "!has(metric.builtin) || metric.builtin != 'Drift')",
+            message="no number of rows proves that there is no drift, since what is rare may be still to come: Drift "
+            "goes with decision NoHarm",
+            holds=lambda analysis: (
+                analysis.decision != "Evidence" or all(metric.builtin != DRIFT for metric in analysis.metrics)
             ),
         ),
     )

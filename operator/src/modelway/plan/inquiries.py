@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from modelway.analysis.evidence import Evidence
 from modelway.analysis.inquiry import Division, Inquiry, Target
-from modelway.api.analysis import LATENCIES, Metric
+from modelway.api.analysis import DRIFT, LATENCIES, Metric
 from modelway.plan import shadowing, trial
 from modelway.plan.observed import Pod, Revision
 from modelway.plan.record import timestamp
@@ -33,11 +33,16 @@ def inquiry(scene: Scene) -> Inquiry | None:
 def _of_trial(scene: Scene, now: Trial) -> Inquiry:
     revisions = (now.candidate, *((now.stable,) if now.stable else ()))
     comparator, current = shadowing.target(scene), scene.archive.current
+    has_drift = any(metric.builtin == DRIFT for metric in now.metrics.values())
     return Inquiry(
         id=now.id,
         interval=now.analysis.interval,
         targets=(
-            *(_known(target, current) for revision in revisions for target in _targets(revision, ready=True)),
+            *(
+                replace(_known(target, current), has_drift=has_drift and revision is now.candidate)
+                for revision in revisions
+                for target in _targets(revision, ready=True)
+            ),
             *((comparator,) if comparator else ()),
         ),
         division=_division(now, current.groups.names if current else ()),

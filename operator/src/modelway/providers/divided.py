@@ -23,7 +23,7 @@ def _printable(name: str) -> str:
     return name
 
 
-_Name = Annotated[str, StringConstraints(min_length=1, max_length=MOST_LETTERS), AfterValidator(_printable)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MOST_LETTERS), AfterValidator(_printable)]
 
 
 class _Group(Answer):
@@ -36,7 +36,7 @@ class _Groups(Answer):
     by: str
     after: Count | None = None
     up_to: Count = Field(alias="upTo")
-    counts: Annotated[dict[_Name, _Group], Field(max_length=MOST_GROUPS)]
+    counts: Annotated[dict[Name, _Group], Field(max_length=MOST_GROUPS)]
 
 
 def question(division: Division, known: tuple[str, int] | None) -> Sequence[tuple[str, str]]:

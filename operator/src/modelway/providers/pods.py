@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from modelway.analysis.deviations import BOUNDS, Deviations, Moments
 from modelway.analysis.figures import Pairs, Reading, Sums
 from modelway.analysis.inquiry import Division, Target
-from modelway.providers import divided
+from modelway.providers import divided, drifted
 from modelway.providers.calls import Call, Caller
 from modelway.providers.counts import Answer, Count, Latency, counted
 from modelway.providers.failures import NoAnswer
@@ -70,6 +70,7 @@ class _Figures(Answer):
     errors: Count
     latency: Latency
     feedback: Annotated[dict[_Id, _Labelled], Field(max_length=64)] = Field(default_factory=dict)
+    drift: Any = None
     groups: Any = None
 
 
@@ -171,6 +172,8 @@ def _chosen(targets: Sequence[Target]) -> Iterable[Target]:
 def _counted(target: Target, figures: _Figures, division: Division | None) -> Reading:
     _require_revision(target, figures.revision)
     sums = counted(figures.requests, figures.errors, figures.latency)
+    if target.has_drift:
+        sums = replace(sums, drifts=drifted.parsed(figures.drift))
     return Reading(
         pod=target.pod,
         run=figures.run,

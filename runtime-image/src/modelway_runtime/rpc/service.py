@@ -173,6 +173,8 @@ class Service:
         except Exception as error:  # noqa: BLE001 - whatever ended the request is told to its caller
             self._refuse(call.caller, pending, error)
             return
+        if self._state.drift is not None:
+            self._state.drift.observe(call.request.inputs, future.result())
         ended = perf_counter()
         self._state.metrics.answered_calls.observe(ended - pending.started)
         if pending.inputs is not None:

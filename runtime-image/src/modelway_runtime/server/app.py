@@ -158,6 +158,8 @@ class Application:
         results = await self._results(serving, request.inputs, pending)
         if record is not None:
             record.results = results
+        if self._state.drift is not None and not pending.is_shadow:
+            self._state.drift.observe(request.inputs, results)
         began = perf_counter()
         own, payload = dialect.encode(request, results)
         accepted = headers.get(b"accept-encoding")

@@ -90,6 +90,7 @@ class Metrics(Collector):
         self.feedback: Mapping[str, Labelled] = {}
         self.others: Sequence[Callable[[], Iterator[Metric]]] = ()
         """Figures that others keep."""
+        self.drift: Callable[[], Mapping[str, float]] = dict
         self.inflight: Callable[[], int] = _none
         self.queue_depth: Callable[[], int] = _none
         self.ready = Value()
@@ -206,6 +207,12 @@ class Metrics(Collector):
         ):
             values = {(*self._model, revision): _value(getattr(told, name)) for revision, told in self.feedback.items()}
             yield from counters(f"{_PREFIX}feedback_{name}", text, (*_MODEL, "revision"), values)
+        yield from gauges(
+            f"{_PREFIX}drift_psi",
+            "Population stability index of a feature or prediction against the model's reference, less that of chance",
+            (*_MODEL, "feature"),
+            {(*self._model, name): value for name, value in self.drift().items()},
+        )
         yield from counters(f"{_PREFIX}rejected", "Requests refused by a limit", (*_MODEL, "reason"), self._rejected)
         for name, text, value in (
             ("inflight_requests", "Inference requests being answered", self.inflight()),

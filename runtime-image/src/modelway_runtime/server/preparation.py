@@ -28,6 +28,8 @@ from modelway_runtime.protocol.tensors import (
     zeros,
 )
 from modelway_runtime.reasons import Failure, Reason
+from modelway_runtime.server import drift
+from modelway_runtime.server.drift import Drift
 from modelway_runtime.server.instances import Instance, ThreadInstance
 from modelway_runtime.server.life import Phase
 from modelway_runtime.server.scheduler import Scheduler
@@ -67,6 +69,10 @@ async def prepare(state: State, found: Manifest) -> None:
         max_delay=settings.max_delay,
         changed=state.change,
     )
+    reference = drift.reference_of(found)
+    if reference is not None:
+        state.drift = Drift(reference, model.inputs, model.outputs)
+        state.metrics.drift = state.drift.instability
     state.serving = Serving(model, codec, scheduler)
     state.metrics.load_seconds.value = perf_counter() - began
     state.enter(Phase.READY)

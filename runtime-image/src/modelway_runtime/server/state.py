@@ -14,6 +14,7 @@ from modelway_runtime.protocol.predict import Predict
 from modelway_runtime.protocol.tensors import Model
 from modelway_runtime.reasons import Failure
 from modelway_runtime.server import question
+from modelway_runtime.server.drift import Drift
 from modelway_runtime.server.feedback import Feedback
 from modelway_runtime.server.groups import Groups
 from modelway_runtime.server.ids import Ids
@@ -58,6 +59,8 @@ class State(Life):
         self.observers: tuple[Observer, ...] = ()
         self.feedback = Feedback()
         metrics.feedback = self.feedback.counts
+        self.drift: Drift | None = None
+        """None while the model is not loaded, and where it has no reference."""
         self.digest = ""
         self.optimization = Optimization()
         self.instances: Sequence[Instance] = ()
@@ -112,5 +115,6 @@ class State(Life):
             "shadow": int(self.metrics.shadow.value),
             "feedback": self.feedback.described(),
             "latency": {str(bucket): count for bucket, count in enumerate(evidence.latency) if count},
+            **({"drift": self.drift.told()} if self.drift else {}),
             **divided,
         }
