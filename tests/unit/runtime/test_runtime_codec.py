@@ -67,6 +67,12 @@ def test_each_datatype_comes_in_and_goes_out_unchanged(datatype: str, data: list
 BAD = [
     pytest.param(b"", "the body is not JSON", id="empty"),
     pytest.param(b"{nope", "the body is not JSON", id="no JSON"),
+    pytest.param(b'{"id":"\xff","inputs":[]}', "the body is not JSON", id="a string that is not UTF-8"),
+    pytest.param(
+        b'{"inputs":[{"name":"X","datatype":"FP32","shape":[1,2],"data":["\xff"]}]}',
+        "data",
+        id="data that is not UTF-8",
+    ),
     pytest.param(b"\xff\xfe", "the body is not JSON", id="no UTF-8"),
     pytest.param(b"[" * 100_000, "Expected `object`", id="nested without end"),
     pytest.param(

@@ -146,6 +146,7 @@ def test_what_lies_within_the_tolerance_agrees_and_what_lies_twice_as_far_does_n
     [
         b"",
         b"{",
+        b'{"outputs": [{"name": "\xff"}]}',
         b"[]",
         b'{"outputs": {}}',
         b'{"outputs": [{"name": "a", "datatype": "FP32", "shape": [1]}]}',
@@ -171,6 +172,7 @@ def test_what_is_no_answer_is_unreadable(body: bytes) -> None:
         (b'{"inputs": []}', True),
         (b'{"id": "1", "inputs": [{"name": "x"}]}', True),
         (b"{", False),
+        (b'{"id": "\xff", "inputs": []}', True),
         (b"[]", False),
         (b"{}", False),
         (b"\xff", False),

@@ -52,6 +52,7 @@ def test_labels_are_compared_as_they_are_written(predicted: Any, actual: Any, *,
 
 WRONG: list[Any] = [
     pytest.param(b"{", 400, "the feedback is not understood", id="no-json"),
+    pytest.param(b'{"revision":"\xff"}', 400, "the feedback is not understood", id="no-utf-8"),
     pytest.param(b"[" * 100_000, 400, "the feedback is not understood", id="deep"),
     pytest.param(body({"revision": "abc", "predicted": 1}), 400, "missing required field `actual`", id="missing"),
     pytest.param(body(told([1], 1)), 400, "not understood", id="no-label"),

@@ -70,7 +70,7 @@ def parse(body: bytes, json_length: int | None = None) -> Outputs:
                 data = _unpacked(output, body[place : place + size])
                 place += size
             found[output.name] = Output(datatype=output.datatype, shape=tuple(output.shape), data=data)
-    except (msgspec.MsgspecError, RecursionError, TypeError, BadRequest) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, BadRequest) as error:
         raise Unreadable(str(error)) from error
     return found
 
@@ -84,7 +84,7 @@ def is_request(body: bytes, json_length: int | None = None) -> bool:
         return True
     try:
         _REQUEST.decode(body[:json_length])
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True
 

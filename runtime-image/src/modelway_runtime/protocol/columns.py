@@ -181,7 +181,7 @@ def _listed(items: Iterable[bytes | msgspec.Raw]) -> bytes:
 def _read(decoder: msgspec.json.Decoder[Any], raw: bytes, field: str) -> Any:
     try:
         return decoder.decode(raw)
-    except msgspec.DecodeError as error:
+    except elements.UNREADABLE as error:
         raise BadRequest(elements.located(error, field)) from error
     except RecursionError as error:
         raise BadRequest(f"{field}: nested too deeply") from error

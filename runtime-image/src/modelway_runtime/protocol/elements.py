@@ -26,6 +26,10 @@ def shaped(raw: bytes, datatype: str, shape: tuple[int, ...], field: str) -> Arr
     return array.reshape(shape)
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""What the decoder raises; strings that are not UTF-8 it leaves to Python."""
+
+
 class _Encoded(msgspec.Struct, forbid_unknown_fields=True):
     """Bytes as V1 writes them."""
 
@@ -39,7 +43,7 @@ def read(raw: bytes, datatype: str, depth: int, field: str, *, is_loose: bool = 
     """
     try:
         values: list[Any] = _decoder(datatype, depth, is_loose=is_loose).decode(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadRequest(located(error, field, datatype)) from error
     except RecursionError as error:
         raise BadRequest(f"{field}: nested too deeply") from error
@@ -85,7 +89,7 @@ def body(decode: Callable[[Any], T], content: bytes | memoryview) -> T:
         return decode(content)
     except msgspec.ValidationError as error:
         raise BadRequest(located(error)) from error
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadRequest(f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise BadRequest("the body is nested too deeply") from error

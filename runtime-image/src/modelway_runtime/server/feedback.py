@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from modelway_runtime.protocol.elements import UNREADABLE
 from modelway_runtime.server.answers import Refused
 
 MOST_AT_ONCE = 10_000
@@ -82,7 +83,7 @@ class Feedback:
         """Counts one outcome or a list of them, all or none; gives how many. Raises Refused."""
         try:
             told = _DECODER.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (*UNREADABLE, RecursionError) as error:
             raise Refused(400, f"the feedback is not understood: {error}") from error
         items = told if isinstance(told, list) else [told]
         if len(items) > MOST_AT_ONCE:
