@@ -301,6 +301,45 @@ def test_a_body_that_never_ends_is_given_up(serve: Serve, models: Path) -> None:
     assert runtime.infer(ROW).status == 200
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(b"G", id="a byte"),
+        pytest.param(b"POST /v2/models/iris/infer HTTP/1.1\r\nHost: x\r\n", id="half of a head"),
+    ],
+)
+def test_a_head_that_never_ends_is_given_up(serve: Serve, models: Path, start: bytes) -> None:
+    runtime = serve(models / "iris", request_timeout="200ms").wait_until_ready()
+    with socket.create_connection(("127.0.0.1", runtime.ports[0]), timeout=60) as connection:
+        connection.sendall(start)
+        received = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b"HTTP/1.1 408" in received
+    assert received.endswith(b'{"error":"the request\'s head came too slowly"}')
+    assert runtime.infer(ROW).status == 200
+
+
+def test_a_body_that_never_ends_is_given_up_wherever_it_goes(serve: Serve, models: Path) -> None:
+    runtime = serve(models / "iris", request_timeout="200ms").wait_until_ready()
+    with socket.create_connection(("127.0.0.1", runtime.ports[0]), timeout=60) as connection:
+        connection.sendall(b"POST /v2/models/iris/feedback HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        assert connection.recv(4096) == b""
+    assert runtime.infer(ROW).status == 200
+
+
+def test_a_request_in_pieces_that_came_in_time_costs_the_connection_nothing(serve: Serve, models: Path) -> None:
+    runtime = serve(models / "iris", request_timeout="200ms").wait_until_ready()
+    request = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    address = ("127.0.0.1", runtime.ports[0])
+    with socket.create_connection(address, timeout=60) as kept, socket.create_connection(address, timeout=60) as late:
+        kept.sendall(request[:9])
+        late.sendall(request[:9])
+        kept.sendall(request[9:])
+        assert kept.recv(4096).startswith(b"HTTP/1.1 200")
+        assert late.recv(4096).startswith(b"HTTP/1.1 408")
+        kept.sendall(request)
+        assert kept.recv(4096).startswith(b"HTTP/1.1 200")
+
+
 def test_requests_whose_caller_left_are_not_run(
     serve: Serve, models: Path, gate: Path, pool: ThreadPoolExecutor, eventually: Eventually
 ) -> None:

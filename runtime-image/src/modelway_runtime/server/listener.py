@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import AsyncIterator, Iterator
 
@@ -26,7 +27,7 @@ class Listener(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def listening(*bound: tuple[object, socket.socket], patience: float) -> AsyncIterator[None]:
-    """ASGI applications answer on their sockets; `patience` is how long requests in flight may take at the end."""
+    """ASGI applications answer on their sockets; `patience`: how long a request may come, and at the end run."""
     listeners = [(_listener(app, patience), one) for app, one in bound]
     running = [asyncio.ensure_future(listener.serve(sockets=[one])) for listener, one in listeners]
     try:
@@ -40,12 +41,14 @@ async def listening(*bound: tuple[object, socket.socket], patience: float) -> As
 def _listener(app: object, patience: float) -> Listener:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
-        http=Connection,
+        http=functools.partial(Connection, patience=patience),  # type: ignore[arg-type]
         loop="none",
         ws="none",
         lifespan="off",
         interface="asgi3",
         log_config=None,
+        # Warnings are of callers who send what is no HTTP; they would fill the log.
+        log_level="error",
         access_log=False,
         server_header=False,
         proxy_headers=False,
