@@ -128,12 +128,12 @@ images: cluster  ## Build both images and hand them to the test cluster
 	$(cluster) images $(ON)
 
 .PHONY: bench-runtime
-bench-runtime: .venv  ## Measure the runtime beside MLServer
-	PYTHONPATH=tests $(BIN)/python -m benchmarks.runtime
+bench-runtime: .venv  ## Measure the runtime beside seven others and write the report (QUICK=1: only try it)
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.runtime $(if $(QUICK),--quick)
 
-.PHONY: bench-calls
-bench-calls: .venv  ## Measure gRPC of the runtime beside MLServer
-	PYTHONPATH=tests $(BIN)/python -m benchmarks.calls
+.PHONY: bench-abuse
+bench-abuse: .venv  ## Idle connections, slow callers and 100,000 malformed requests against the runtime
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.abuse
 
 .PHONY: bench-operator
 bench-operator: .venv  ## Measure the operator: 1,000 idle models, 100 rollouts at once
@@ -168,6 +168,8 @@ lock: .venv  ## Take the newest versions of all dependencies into the locks
 	$(lock) --python-version 3.13 --python-platform linux --extra operator pyproject.toml --output-file requirements/operator.txt
 	for client in triton kserve web; do \
 		$(lock) --python-version 3.11 tests/clients/environments/$$client.in --output-file tests/clients/environments/$$client.txt; done
+	for peer in kserve bentoml litserve mlflow torchserve triton; do \
+		$(lock) --python-version 3.11 tests/benchmarks/$$peer.in --output-file tests/benchmarks/$$peer.txt; done
 	cd runtime-image && for locked in requirements requirements-torch requirements-tf requirements-build; do \
 		$(subst $(BIN),../$(BIN),$(lock)) --python-version 3.13 --python-platform linux $$locked.in --output-file $$locked.txt; done
 

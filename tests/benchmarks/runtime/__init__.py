@@ -1,0 +1,1 @@
+"""The report of the runtime's speed: `make bench-runtime`."""
