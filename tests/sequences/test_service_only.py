@@ -2,6 +2,7 @@
 
 import pytest
 
+from modelway import kinds
 from simulation import models
 from simulation.stories import compare, installed, reach, rest, serves_alone, upgrade
 
@@ -134,3 +135,22 @@ def test_07_the_way_back_from_the_candidate_alone_leads_through_both(asked: str,
     world.run_for(600)
     serves_alone(world, "v3" if asked == "v3" else "v1")
     assert world.replicas("v2") == 0
+
+
+def test_07_whoever_answers_again_is_led_to_before_anything_else_is_written() -> None:
+    steps = models.canary({"weight": 10, "hold": "30s"}, bake="30s", coarseWeights="Allow")
+    world = installed(steps, gateway=False, replicas=1)
+    world.kubelet.unready.add(world.pods("v1")[0]["metadata"]["uid"])
+    upgrade(world, "v2")
+    reach(world, 1, "Settling")
+    assert world.selected() == {"v2"}
+    workload = world.store.find(kinds.DEPLOYMENT, models.NAMESPACE, world.rollout()["revision"])
+    assert workload is not None
+    world.kubelet.unready.clear()
+    world.kubelet.unready.add(world.pods("v2")[0]["metadata"]["uid"])
+    world.store.remove(kinds.DEPLOYMENT, workload)
+    before = len(world.server.writes)
+    world.run_until(lambda: world.selected() == {"v1"}, within=10)
+    assert world.server.writes[before].kind == kinds.SERVICE
+    world.run_for(600)
+    serves_alone(world, "v2", 1)

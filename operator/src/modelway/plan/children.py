@@ -26,6 +26,7 @@ def actions(scene: Scene, wanted: Wanted, pods: Mapping[str, int]) -> tuple[Acti
     """Every write of this pass, in order; `pods`: the count wanted now for each revision."""
     counted = [(item, pods[item.name]) for item in scene.observed.revisions]
     return (
+        *routing.rescue(scene),
         *_plan(scene),
         *(action for item, count in counted for action in _objects(scene, wanted, item, count)),
         *(action for item, count in counted for action in _raised(scene, item, count)),

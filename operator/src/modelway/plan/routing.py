@@ -19,12 +19,25 @@ from modelway.resources.merge import holds
 from modelway.resources.traffic import GRPC_PORT, Division
 
 
+def rescue(scene: Scene) -> Iterator[Action]:
+    """The model's own Service, where none of the pods that it selects is ready but others are: nothing goes before."""
+    if _is_stranded(scene):
+        yield from _service(scene)
+
+
 def actions(scene: Scene) -> Iterator[Action]:
     """The model's own Service and route first: they carry what users see."""
-    yield from _service(scene)
+    if not _is_stranded(scene):
+        yield from _service(scene)
     yield from _route(scene)
     yield from _preview_service(scene)
     yield from _preview_route(scene)
+
+
+def _is_stranded(scene: Scene) -> bool:
+    ready = [item for item in scene.observed.revisions if item.ready]
+    is_reached = any(scene.observed.is_selected(item) for item in ready)
+    return scene.observed.service is not None and bool(ready) and not is_reached
 
 
 def _service(scene: Scene) -> Iterator[Action]:
