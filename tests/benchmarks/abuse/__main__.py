@@ -7,6 +7,7 @@ Meanwhile predictions are asked all the time, and the memory is read. It must an
 import argparse
 import asyncio
 import resource
+import signal
 import statistics
 import sys
 import time
@@ -159,4 +160,6 @@ async def _ask(port: int, good: Good) -> None:
 
 
 if __name__ == "__main__":
+    # The servers end with this process, also where it is told to.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

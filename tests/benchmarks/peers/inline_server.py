@@ -5,23 +5,22 @@ import sys
 
 from modelway_runtime import __main__
 from modelway_runtime.server import preparation
-from modelway_runtime.server.scheduler import Job, Scheduler
+from modelway_runtime.server.jobs import Job
+from modelway_runtime.server.state import Serving
 
 
-class Inline(Scheduler):
-    """Neither queue nor thread."""
+def inline(model, codec, scheduler, *others, **named) -> Serving:
+    """Takes requests to the model itself, past queue and thread."""
 
-    def __init__(self, model, *others, **named) -> None:
-        super().__init__(model, *others, **named)
-        self._run_inline = model.predict
-
-    def submit(self, inputs) -> Job:
-        """The model's answer, while everything else waits."""
+    def submit(inputs) -> Job:
         job = Job(inputs, 1, asyncio.get_running_loop().create_future())
-        job.future.set_result(self._run_inline(inputs))
+        job.future.set_result(model.predict(inputs))
         return job
+
+    scheduler.submit = submit
+    return Serving(model, codec, scheduler, *others, **named)
 
 
 if __name__ == "__main__":
-    preparation.Scheduler = Inline
+    preparation.Serving = inline
     sys.exit(__main__.main())

@@ -6,6 +6,7 @@ and whether it is enough.
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -92,4 +93,6 @@ def _write(folder: Path, run: Run, results: Results) -> None:
 
 
 if __name__ == "__main__":
+    # The servers end with this process, also where it is told to.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())
