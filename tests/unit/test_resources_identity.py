@@ -130,6 +130,8 @@ def judged(metric: Manifest) -> Manifest:
 ERRORS = judged({"name": "errors", "builtin": "ErrorRate", "max": 0.5})
 BY_LANGUAGE = judged({"name": "errors", "builtin": "ErrorRate", "max": 0.5, "by": {"input": "language"}})
 RATE = judged({"name": "rate", "builtin": "Throughput", "min": 1})
+OFF = judged({"name": "off", "builtin": "MeanAbsoluteError", "max": 5, "clip": 50})
+DRIFTED = judged({"name": "drift", "builtin": "Drift", "features": ["age"], "method": "PSI"})
 QUERY = judged({"name": "score", "prometheus": {"address": "http://p", "query": "up"}, "max": 1})
 CALL = judged({"name": "judge", "web": {"url": "http://j"}})
 ALERT = judged({"name": "alert", "alertmanager": {"address": "http://a", "matchers": ["a=b"]}})
@@ -140,6 +142,9 @@ METRIC: dict[str, tuple[Manifest, Any, Any]] = {
     "min": (RATE, 1, 2),
     "maxIncreasePercent": (ERRORS, 10, 20),
     "maxDecreasePercent": (RATE, 10, 20),
+    "clip": (OFF, 50, 100),
+    "features": (DRIFTED, ["age"], ["income"]),
+    "method": (DRIFTED, "PSI", "KS"),
     "failureLimit": (QUERY, 1, 2),
     "dryRun": (ERRORS, False, True),
     "by.input": (ERRORS, "language", "country"),
