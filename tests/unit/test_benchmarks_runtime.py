@@ -13,7 +13,7 @@ from benchmarks.abuse.malformed import Case
 from benchmarks.runtime import conformance, figures, goals, method, outputs, page, plot
 from benchmarks.runtime.figures import Cell, Missing, Results, Sample, Spread
 from benchmarks.runtime.goals import Verdict
-from benchmarks.runtime.names import BINARY, FLOOR, INLINE, IRIS, JSON, KSERVE, MLP, MLSERVER, OURS
+from benchmarks.runtime.names import BINARY, FLOOR, GRPC, INLINE, IRIS, JSON, KSERVE, MLP, MLSERVER, OURS
 from benchmarks.runtime.page import Run
 
 WRK = """\
@@ -168,6 +168,16 @@ def test_the_page_holds_goals_servers_and_reasons() -> None:
     assert "| Modelway | 0.25 s | 70 MB | 2.5 ms |" in text
     assert "| Triton | x.so: no / such file |" in text
     assert "Rounds: 3, of 4 s for each figure" in text
+
+
+def test_a_row_that_is_missed_says_why() -> None:
+    calls = {Cell(OURS, IRIS, GRPC, 16): [sample(1400)], Cell(KSERVE, IRIS, GRPC, 16): [sample(1000)]}
+    asked = {Cell(OURS, IRIS, JSON, 16): [sample(1400)], Cell(KSERVE, IRIS, JSON, 16): [sample(1000)]}
+    results = Results(samples=calls | asked, facts={goals.FOREIGN: [52]})
+    text = page.page(RUN, results, goals.verdicts(results))
+    assert "- P6, gRPC calls/s by grpcio, iris, beside KServe SDK: grpcio answers in both" in text
+    assert "beside KServe SDK: what others took of both cores in the rounds: 52 %; by the CPU of each" in text
+    assert "by native" not in text.partition("## Missed")[2].partition("\n## ")[0]
 
 
 @pytest.mark.parametrize(

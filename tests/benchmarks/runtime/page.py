@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.runtime.figures import Cell, Results, Sample
-from benchmarks.runtime.goals import CALLS, FOREIGN, IN_PROCESS, LIVE, PSS, READY, Verdict
+from benchmarks.runtime.goals import CALLS, FOREIGN, IN_PROCESS, LIVE, MISSED, PSS, READY, Verdict
 from benchmarks.runtime.names import BINARY, GRPC, IRIS, JSON, MLP
 
 PLOT = "runtime.svg"
@@ -48,6 +48,7 @@ def _lines(run: Run, results: Results, rows: Sequence[Verdict]) -> Iterator[str]
         ("", "", "goal", "median", "least to greatest", "less CPU", ""),
         ((row.name, row.text, row.wanted, row.measured, row.spread, row.by_cpu, row.outcome) for row in rows),
     )
+    yield from _missed(results, rows)
     for title, model, way in _TABLES:
         yield from _peers(title, model, way, results)
     yield from _starts(results)
@@ -63,6 +64,24 @@ def _lines(run: Run, results: Results, rows: Sequence[Verdict]) -> Iterator[str]
 def _foreign(results: Results) -> str:
     values = results.facts.get(FOREIGN)
     return f" What others took of both cores in the rounds: {statistics.median(values):.0f} %." if values else ""
+
+
+def _missed(results: Results, rows: Sequence[Verdict]) -> Iterator[str]:
+    """Each goal that was missed, and why."""
+    missed = [row for row in rows if row.outcome == MISSED]
+    if not missed:
+        return
+    yield "## Missed, and why"
+    yield ""
+    for row in missed:
+        yield f"- {row.name}, {row.text}: {row.why or _unknown(results, row)}."
+    yield ""
+
+
+def _unknown(results: Results, row: Verdict) -> str:
+    shared = _foreign(results).strip().rstrip(".")
+    by_cpu = f"by the CPU of each request it is {row.by_cpu}" if row.by_cpu else "the cause is not known"
+    return f"{shared[:1].lower()}{shared[1:]}; {by_cpu}" if shared else by_cpu
 
 
 def summary(rows: Sequence[Verdict]) -> str:
