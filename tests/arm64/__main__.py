@@ -3,6 +3,7 @@
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def main() -> int:
         base_image.ensure()
         image = _image()
         with progress.step("build", image.reference):
-            shell.run(emulation.command(*buildah.build_command(image, PLATFORM)))
+            shell.run(_emulated(buildah.build_command(image, PLATFORM)))
     known = models.train()
     with progress.step("ask", image.reference):
         machine, label = _asked(image, known)
@@ -82,9 +83,15 @@ def _image() -> buildah.Recipe:
     )
 
 
+def _emulated(command: Sequence[str]) -> tuple[str, ...]:
+    """A command of buildah; overlays in a user namespace keep their marks where its root may write them."""
+    name, *words = command
+    return emulation.command(name, "--storage-opt", "overlay.mountopt=userxattr", *words)
+
+
 def _asked(image: buildah.Recipe, known: models.Models) -> tuple[str, list[int]]:
     """The machine that the answer was computed on, and the answer."""
-    container = shell.run(emulation.command(*buildah.command("from", image.reference))).strip()
+    container = shell.run(_emulated(buildah.command("from", image.reference))).strip()
     body = json.dumps(models.request(known.flowers[0]))
     try:
         with tempfile.TemporaryDirectory(prefix="modelway-arm64-") as folder:
@@ -92,7 +99,7 @@ def _asked(image: buildah.Recipe, known: models.Models) -> tuple[str, list[int]]
             model.write_bytes(known.versions[1].file)
             options = ("--isolation=chroot", "--network=host", "--user=0", f"--volume={folder}:/model:ro")
             words = ("sh", "-c", _SERVE, "sh", str(PORT), _ASK, body)
-            said = shell.run(emulation.command(*buildah.command("run", *options, container, "--", *words)))
+            said = shell.run(_emulated(buildah.command("run", *options, container, "--", *words)))
     finally:
         shell.run(buildah.command("rm", container))
     machine, label = json.loads(said)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster import debian
+from arm64 import emulator
 
 RULES = "/proc/sys/fs/binfmt_misc"
 HEADER = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
@@ -25,9 +25,9 @@ def command(*words: str | Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "arm64.emulation", *map(str, words))
 
 
-def _script(emulator: str) -> str:
+def _script(program: Path) -> str:
     # F: the kernel opens the emulator now, so that it is found from within every root.
-    rule = f":aarch64:M::{HEADER}:{MASK}:{emulator}:F"
+    rule = f":aarch64:M::{HEADER}:{MASK}:{program}:F"
     return f"""
 set -e
 echo unshared >&"$1"
@@ -41,10 +41,20 @@ exec setpriv --pdeathsig KILL -- "$@"
 
 def main(words: Sequence[str]) -> int:
     """Enter the namespace, fill in who is who, and run the command."""
-    (emulator,) = debian.program("qemu-aarch64-static", "qemu-user-static")
     heard, said = os.pipe()
     waited, told = os.pipe()
-    entered = ("unshare", "--user", "--mount", "--", "sh", "-c", _script(emulator), "sh", str(said), str(waited))
+    entered = (
+        "unshare",
+        "--user",
+        "--mount",
+        "--",
+        "sh",
+        "-c",
+        _script(emulator.program()),
+        "sh",
+        str(said),
+        str(waited),
+    )
     with subprocess.Popen([*entered, *words], pass_fds=(said, waited)) as child:
         os.close(said)
         if os.read(heard, 9):
