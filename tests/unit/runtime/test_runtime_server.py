@@ -327,7 +327,7 @@ def test_a_body_that_never_ends_is_given_up_wherever_it_goes(serve: Serve, model
 
 
 def test_a_request_in_pieces_that_came_in_time_costs_the_connection_nothing(serve: Serve, models: Path) -> None:
-    runtime = serve(models / "iris", request_timeout="200ms").wait_until_ready()
+    runtime = serve(models / "iris", request_timeout="2s").wait_until_ready()
     request = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     address = ("127.0.0.1", runtime.ports[0])
     with socket.create_connection(address, timeout=60) as kept, socket.create_connection(address, timeout=60) as late:
