@@ -346,15 +346,19 @@ def test_a_base_of_another_registry_is_copied(run: Run, public: Registry, model:
         ("modelway/runtime:1", "Safe", "UntrustedFormat", "is a pickle"),
         ("other/image:1", "Any", "FormatMismatch", "is not Modelway's runtime"),
         ("absent/image:1", "Any", "ArtifactNotFound", "404"),
+        ("odd/image:1", "Any", "FormatMismatch", "is described in a way that nobody understands"),
         ("modelway/runtime:1", "Signed", "InvalidSettings", "write Safe or Any"),
     ],
-    ids=["pickle", "other-image", "absent", "signed"],
+    ids=["pickle", "other-image", "absent", "odd", "signed"],
 )
 def test_an_image_that_could_not_serve_is_not_written(
     run: Run, public: Registry, model: Path, base: str, trust: str, reason: str, words: str
 ) -> None:
     _base(public, "modelway/runtime")
     _base(public, "other/image", entry=["python3"])
+    config = public.blob("odd/image", b"[]") | {"mediaType": "application/vnd.oci.image.config.v1+json"}
+    odd = {"schemaVersion": 2, "mediaType": registry.MANIFEST, "config": config, "layers": []}
+    public.put("odd/image", "1", odd)
     target = f"oci://{public.host}/acme/refused:1"
     _, ended = run("pack", str(model), target, "--image", f"{public.host}/{base}", "--trust", trust)
     assert (ended["reason"], words in ended["message"]) == (reason, True), ended

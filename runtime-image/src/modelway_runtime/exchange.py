@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import httptools
 
@@ -26,6 +27,14 @@ class Place:
 
     host: str
     port: int
+
+    @classmethod
+    def of(cls, url: str) -> "Place":
+        """By a base URL inside the cluster; raises ValueError."""
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query:
+            raise ValueError(f"{url!r} is no base URL; write for example http://localhost:8000")
+        return cls(host=parts.hostname, port=parts.port or 80)
 
     @property
     def authority(self) -> bytes:

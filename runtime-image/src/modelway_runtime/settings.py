@@ -214,6 +214,13 @@ def port(text: str) -> int:
     return int(text)
 
 
+def truth(text: str) -> bool:
+    """Yes or no."""
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} is not true or false")
+    return text == "true"
+
+
 def _object(text: str) -> Mapping[str, object]:
     body = json.loads(text)
     if not isinstance(body, dict):

@@ -30,6 +30,8 @@ _FLAGS = ("--request-timeout", f"{LIMIT_SECONDS}s", "--max-body-bytes", "4Mi")
 _GROWTH = 1.05
 _SPARE_FILES = 500
 _PAUSE = 0.02
+_ANSWERS = 100
+"""How many right requests are asked while all idle connections are there."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,16 @@ class Good:
     milliseconds: list[float] = field(default_factory=list)
     refused: int = 0
     failed: list[str] = field(default_factory=list)
+
+    async def more(self, count: int) -> None:
+        """Waits until so many more came to an end, one way or the other."""
+        wanted = self._ended + count
+        while self._ended < wanted:
+            await asyncio.sleep(_PAUSE)
+
+    @property
+    def _ended(self) -> int:
+        return len(self.milliseconds) + self.refused + len(self.failed)
 
 
 def main() -> int:
@@ -73,8 +85,8 @@ def _files() -> int:
 async def _all(server: Server, idle: int, slow: int, malformed_count: int, random: Random) -> list[str]:
     wrong: list[str] = []
     print(f"before: {servers.pss_mb(server.pid):.1f} MB (PSS)")
-    async with _asking(server, "idle connections", wrong):
-        await _idle(server, idle)
+    async with _asking(server, "idle connections", wrong) as good:
+        await _idle(server, idle, good)
     async with _asking(server, "slow callers", wrong):
         wrong += await _slow(server, slow)
     async with _asking(server, "malformed requests", wrong):
@@ -82,12 +94,12 @@ async def _all(server: Server, idle: int, slow: int, malformed_count: int, rando
     return wrong
 
 
-async def _idle(server: Server, count: int) -> None:
+async def _idle(server: Server, count: int, good: Good) -> None:
     began = time.monotonic()
     opened = await crowd.idle(server.port, count)
     held = servers.pss_mb(server.pid)
     print(f"{count:,} idle connections after {time.monotonic() - began:.1f} s: {held:.1f} MB")
-    await asyncio.sleep(2)
+    await good.more(_ANSWERS)
     await crowd.close(opened)
     print(f"after they went: {servers.pss_mb(server.pid):.1f} MB")
 
@@ -126,12 +138,12 @@ async def _malformed(server: Server, count: int, random: Random) -> list[str]:
 
 
 @asynccontextmanager
-async def _asking(server: Server, during: str, wrong: list[str]) -> AsyncIterator[None]:
+async def _asking(server: Server, during: str, wrong: list[str]) -> AsyncIterator[Good]:
     """Right requests meanwhile, each over a new connection."""
     good = Good()
     asking = asyncio.ensure_future(_ask(server.port, good))
     try:
-        yield
+        yield good
     finally:
         asking.cancel()
     figures = sorted(good.milliseconds) or [float("nan")]

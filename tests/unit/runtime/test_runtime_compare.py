@@ -538,7 +538,7 @@ def test_sigterm_lets_what_runs_come_to_its_end_and_drops_what_waits(
     ("arguments", "message"),
     [
         ((), "MODELWAY_STABLE_URL: '' is no base URL"),
-        (("--stable", "https://a"), "'https://a' is no base URL; write for example http://fraud-"),
+        (("--stable", "https://a"), "'https://a' is no base URL; write for example http://localhost"),
         (("--stable", "http://a", "--candidate", "http://b/v2"), "MODELWAY_CANDIDATE_URL: 'http://b/v2'"),
         (("--stable", "http://a", "--candidate", "http://b", "--tolerance-relative", "nan"), "at least 0"),
         (("--stable", "http://a", "--candidate", "http://b", "--baseline-percent", "101"), "from 0 to 100"),

@@ -217,6 +217,18 @@ def test_a_model_that_fails_on_zeros_of_its_own_shapes_does_not_pass(
     assert found.termination["message"].endswith("status 500: no kernel")
 
 
+def test_zeros_of_a_size_that_no_memory_has_are_not_made(
+    foreign: Callable[..., Foreign], gate: Start, eventually: Eventually
+) -> None:
+    (path,) = DESCRIBED.keys() - READY.keys()
+    _, body = DESCRIBED[path]
+    huge = {**body, "inputs": [{**body["inputs"][0], "shape": [-1, 1 << 40]}]}
+    server = foreign({**DESCRIBED, path: (200, huge), INFER: FINE})
+    found = gate(server_url=url(server))
+    eventually(lambda: is_ready(found))
+    assert server.sent == []
+
+
 def test_a_model_that_refuses_zeros_is_warmed_with_its_golden_requests(
     foreign: Callable[..., Foreign], gate: Start, tmp_path: Path
 ) -> None:

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from math import inf
-from urllib.parse import urlsplit
 
 from modelway_runtime import golden, units
 from modelway_runtime.compare.comparison import Tolerance
 from modelway_runtime.exchange import Place
-from modelway_runtime.settings import Environ, natural, parsed, port, positive
+from modelway_runtime.settings import Environ, natural, parsed, port, positive, truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +35,9 @@ class CompareSettings:
 def compare(environ: Environ) -> CompareSettings:
     """The settings of `compare`."""
     return CompareSettings(
-        stable=parsed(environ, "MODELWAY_STABLE_URL", "", _place),
+        stable=parsed(environ, "MODELWAY_STABLE_URL", "", Place.of),
         stable_revision=environ.get("MODELWAY_STABLE_REVISION", ""),
-        candidate=parsed(environ, "MODELWAY_CANDIDATE_URL", "", _place),
+        candidate=parsed(environ, "MODELWAY_CANDIDATE_URL", "", Place.of),
         candidate_revision=environ.get("MODELWAY_CANDIDATE_REVISION", ""),
         tolerance=Tolerance(
             absolute=parsed(environ, "MODELWAY_TOLERANCE_ABSOLUTE", str(golden.ABSOLUTE), _deviation),
@@ -51,20 +50,12 @@ def compare(environ: Environ) -> CompareSettings:
         max_body_bytes=parsed(environ, "MODELWAY_MAX_BODY_BYTES", "4Mi", units.size),
         max_held_bytes=parsed(environ, "MODELWAY_MAX_HELD_BYTES", "32Mi", units.size),
         request_timeout=parsed(environ, "MODELWAY_REQUEST_TIMEOUT", "10s", units.seconds),
-        is_redacted=parsed(environ, "MODELWAY_REDACT", "false", _truth),
+        is_redacted=parsed(environ, "MODELWAY_REDACT", "false", truth),
         drain=parsed(environ, "MODELWAY_DRAIN", "0s", units.seconds),
         host=environ.get("MODELWAY_HOST", ""),
         port=parsed(environ, "MODELWAY_PORT", "8000", port),
         metrics_port=parsed(environ, "MODELWAY_METRICS_PORT", "8002", port),
     )
-
-
-def _place(text: str) -> Place:
-    """A base URL inside the cluster."""
-    parts = urlsplit(text)
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise ValueError(f"{text!r} is no base URL; write for example http://fraud-3f9a0c61b2")
-    return Place(host=parts.hostname, port=parts.port or 80)
 
 
 def _deviation(text: str) -> float:
@@ -78,9 +69,3 @@ def _percent(text: str) -> int:
     if not text.isdigit() or int(text) > 100:
         raise ValueError(f"{text!r} is not a percentage; write a whole number from 0 to 100")
     return int(text)
-
-
-def _truth(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError(f"{text!r} is not true or false")
-    return text == "true"

@@ -1,7 +1,5 @@
 """Artifacts in an OCI registry: files with titles (ORAS), ModelPack and KitOps layers, images that hold a model."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -68,17 +66,7 @@ class _Artifact:
         return self.repository.read(entry.key, span, version)
 
     def _manifest(self, reference: str) -> tuple[Any, str]:
-        raw = self.repository.manifest(reference).body(repository.LONGEST_MANIFEST)
-        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        if reference.startswith("sha256:") and digest != reference:
-            raise Failure(Reason.DIGEST_MISMATCH, f"{shown(self._uri)} gives the manifest {digest} for {reference}")
-        try:
-            body = json.loads(raw)
-        except ValueError as error:
-            raise self._odd("is no JSON") from error
-        if not isinstance(body, dict):
-            raise self._odd("is no object")
-        return body, digest
+        return self.repository.described(reference, shown(self._uri))
 
     def _only(self, manifests: Any) -> str:
         """The one manifest of an index; which of several would be the model nobody says."""

@@ -1,11 +1,12 @@
 """A repository of an OCI registry: its address, and who we are to it."""
 
+import hashlib
 import ipaddress
 import json
 import os
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from modelway_runtime.fetch import client, registry_keys
@@ -56,6 +57,20 @@ class Repository:
             answer = client.get(url, accept | self.headers())
         client.check(answer)
         return answer
+
+    def described(self, reference: str, called: str) -> tuple[dict[str, Any], str]:
+        """A manifest or an index, and its digest; where that is named, nothing else passes. `called`: in messages."""
+        raw = self.manifest(reference).body(LONGEST_MANIFEST)
+        digest = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        if reference.startswith("sha256:") and digest != reference:
+            raise Failure(Reason.DIGEST_MISMATCH, f"{called} gives the manifest {digest} for {reference}")
+        try:
+            body = json.loads(raw)
+        except ValueError as error:
+            raise Failure(Reason.FORMAT_MISMATCH, f"The manifest of {called} is no JSON") from error
+        if not isinstance(body, dict):
+            raise Failure(Reason.FORMAT_MISMATCH, f"The manifest of {called} is no object")
+        return body, digest
 
     def read(self, url: str, span: Span, version: str) -> Reading:
         """Bytes of a layer; a refusal is tried with a new token."""

@@ -53,9 +53,10 @@ async def warm(server: Server, requests: tuple[Golden, ...]) -> None:
 async def _warm_with_zeros(server: Server, inputs: tuple[Mapping[str, Any], ...]) -> int:
     asked = 0
     for rows in (1, server.settings.max_batch_size):
-        request = {"inputs": [zeros(item, rows) for item in inputs]}
-        if any(len(item["data"]) > _LARGEST_TENSOR for item in request["inputs"]):
+        if any(math.prod(_sizes(item, rows)) > _LARGEST_TENSOR for item in inputs):
+            logs.write("Warm-up input is too large, going on", rows=rows)
             break
+        request = {"inputs": [zeros(item, rows) for item in inputs]}
         try:
             for _ in range(_ROUNDS):
                 await server.ask(request)
@@ -80,11 +81,14 @@ async def _is_answered(server: Server, request: Mapping[str, Any]) -> bool:
 
 def zeros(spec: Mapping[str, Any], rows: int) -> dict[str, Any]:
     """An input of zeros, or of empty strings; sizes that nobody knows are 1, but for the first, which is `rows`."""
-    sizes = [1 if size < 0 else size for size in spec["shape"]]
-    if sizes and spec["shape"][0] < 0:
-        sizes[0] = rows
+    sizes = _sizes(spec, rows)
     data = [_ZEROS[spec["datatype"]]] * math.prod(sizes)
     return {"name": spec["name"], "datatype": spec["datatype"], "shape": sizes, "data": data}
+
+
+def _sizes(spec: Mapping[str, Any], rows: int) -> list[int]:
+    sizes = [1 if size < 0 else size for size in spec["shape"]]
+    return [rows, *sizes[1:]] if sizes and spec["shape"][0] < 0 else sizes
 
 
 def _has_zeros(spec: Mapping[str, Any]) -> bool:

@@ -55,7 +55,8 @@ class Server:
                 answer = await self._call(b"GET", target, patience=_CHECK_SECONDS)
             except AskFailed as error:
                 where = f"{self.settings.server.host}:{self.settings.server.port}"
-                return (Sight.GONE if error.reason == "connection" else Sight.UNSEEN), f"{where}: {error.reason}"
+                says = f"GET {target.decode()} of {where} has no answer: {error.reason}"
+                return (Sight.GONE if error.reason == "connection" else Sight.UNSEEN), says
             is_ready = answer.status == 200 and dialect.is_ready(dialects.parsed(bytes(answer.body)))
             says = f"GET {target.decode()} answers {answer.status}"
             seen = (Sight.READY if is_ready else Sight.NOT_READY), says

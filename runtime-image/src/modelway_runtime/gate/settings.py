@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from modelway_runtime import units
 from modelway_runtime.exchange import Place
 from modelway_runtime.gate.dialects import DIALECTS
 from modelway_runtime.reasons import UsageError
-from modelway_runtime.settings import Environ, parsed, port, positive
+from modelway_runtime.settings import Environ, parsed, port, positive, truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +37,12 @@ def gate(environ: Environ) -> GateSettings:
     if not environ.get("MODELWAY_SERVER_URL"):
         raise UsageError("MODELWAY_SERVER_URL or --server is needed, for example http://localhost:8000")
     return GateSettings(
-        server=parsed(environ, "MODELWAY_SERVER_URL", "", _place),
+        server=parsed(environ, "MODELWAY_SERVER_URL", "", Place.of),
         protocol=parsed(environ, "MODELWAY_GATE_PROTOCOL", "V2", _protocol),
         name=environ.get("MODELWAY_MODEL_NAME") or "model",
         revision=environ.get("MODELWAY_REVISION", ""),
-        warms=parsed(environ, "MODELWAY_GATE_WARMUP", "true", _truth),
-        asks=parsed(environ, "MODELWAY_GATE_GOLDEN", "true", _truth),
+        warms=parsed(environ, "MODELWAY_GATE_WARMUP", "true", truth),
+        asks=parsed(environ, "MODELWAY_GATE_GOLDEN", "true", truth),
         golden_path=Path(environ.get("MODELWAY_GOLDEN_PATH") or "/etc/modelway/golden/requests.json"),
         golden_file=environ.get("MODELWAY_GOLDEN_FILE", ""),
         model_path=Path(environ.get("MODELWAY_MODEL_PATH") or "/models"),
@@ -55,21 +54,7 @@ def gate(environ: Environ) -> GateSettings:
     )
 
 
-def _place(text: str) -> Place:
-    """The base URL of the server."""
-    parts = urlsplit(text)
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise ValueError(f"{text!r} is no base URL; write for example http://localhost:8000")
-    return Place(host=parts.hostname, port=parts.port or 80)
-
-
 def _protocol(text: str) -> str:
     if text not in DIALECTS:
         raise ValueError(f"{text!r} is not a protocol; write {', '.join(DIALECTS)}")
     return text
-
-
-def _truth(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError(f"{text!r} is not true or false")
-    return text == "true"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from modelway_runtime import units
-from modelway_runtime.settings import Environ, parsed
+from modelway_runtime.settings import Environ, parsed, truth
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -35,7 +35,7 @@ class ObservationSettings:
 def observation(environ: Environ) -> ObservationSettings:
     """The settings; raises UsageError."""
     return ObservationSettings(
-        has_access_log=parsed(environ, "MODELWAY_ACCESS_LOG", "false", _truth),
+        has_access_log=parsed(environ, "MODELWAY_ACCESS_LOG", "false", truth),
         has_traces=_has_traces(environ),
         payloads=_payloads(environ),
         has_triton_names=parsed(environ, "MODELWAY_METRICS_NAMES", "modelway", _has_triton_names),
@@ -94,9 +94,3 @@ def _protocol(text: str) -> bool:
     if text != "http/protobuf":
         raise ValueError(f"{text!r} is not spoken here; write http/protobuf, and the endpoint for it, mostly port 4318")
     return True
-
-
-def _truth(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError(f"{text!r} is not true or false")
-    return text == "true"

@@ -89,20 +89,31 @@ class _Base:
         host, name, tag, pinned = oci.parsed(f"oci://{reference}")
         self._patience = Patience(push.PATIENCE_SECONDS)
         self._repository = Repository(host, name)
-        self.manifest = self._read(pinned or tag or "latest")
+        try:
+            self._understand(pinned or tag or "latest")
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            message = f"{reference} is described in a way that nobody understands: {type(error).__name__}: {error}"
+            raise Failure(Reason.FORMAT_MISMATCH, message) from error
+
+    def _understand(self, reference: str) -> None:
+        self.manifest = self._read(reference)
         if "manifests" in self.manifest:
             self.manifest = self._read(self._for_this_machine(self.manifest["manifests"]))
-        kind = str(self.manifest.get("mediaType"))
+        kind, described = str(self.manifest.get("mediaType")), self.manifest.get("config") or {}
         if kind not in _LAYERS:
-            raise Failure(Reason.FORMAT_MISMATCH, f"{reference} is no image, but {kind}")
+            raise Failure(Reason.FORMAT_MISMATCH, f"{self.shown} is no image, but {kind}")
+        if described["size"] > repository.LONGEST_MANIFEST:
+            raise Failure(Reason.FORMAT_MISMATCH, f"{self.shown} has a configuration of {described['size']} bytes")
         self.layer_kind = _LAYERS[kind]
-        self.config_kind = self.manifest["config"]["mediaType"]
-        described = self.manifest["config"]
+        self.config_kind = described["mediaType"]
         self.config: dict[str, Any] = json.loads(self._patience.tried(lambda: b"".join(self._checked(described))))
         entrypoint = (self.config.get("config") or {}).get("Entrypoint") or []
         if entrypoint[:1] != ["modelway-runtime"]:
-            message = f"{reference} is not Modelway's runtime or built from it: its entry point is {entrypoint}"
+            message = f"{self.shown} is not Modelway's runtime or built from it: its entry point is {entrypoint}"
             raise Failure(Reason.FORMAT_MISMATCH, message)
+
+    def _read(self, reference: str) -> dict[str, Any]:
+        return self._patience.tried(lambda: self._repository.described(reference, self.shown))[0]
 
     def copy(self, writer: Writer, file: Path) -> None:
         """The layers into the repository of the new image, through a file where the registry cannot do it itself."""
@@ -117,15 +128,6 @@ class _Base:
         with file.open("wb") as stream:
             stream.writelines(self._checked(layer))
 
-    def _read(self, reference: str) -> dict[str, Any]:
-        answer = self._patience.tried(lambda: self._repository.manifest(reference))
-        raw = answer.body(repository.LONGEST_MANIFEST)
-        found = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        if reference.startswith("sha256:") and found != reference:
-            raise Failure(Reason.DIGEST_MISMATCH, f"{self.shown} gives the manifest {found} for {reference}")
-        body: dict[str, Any] = json.loads(raw)
-        return body
-
     def _for_this_machine(self, manifests: list[dict[str, Any]]) -> str:
         wanted = _MACHINES.get(platform.machine(), platform.machine())
         for item in manifests:
@@ -136,13 +138,16 @@ class _Base:
         raise Failure(Reason.FORMAT_MISMATCH, message)
 
     def _checked(self, descriptor: Mapping[str, Any]) -> Iterator[bytes]:
-        """A blob's bytes; raises Failure at their end where they are others."""
-        found = hashlib.sha256()
+        """A blob's bytes; raises Failure where there are more than the manifest says, or at their end others."""
+        found, left = hashlib.sha256(), int(descriptor["size"])
         with closing(self._repository.read(self._repository.blob(descriptor["digest"]), WHOLE, "").pieces) as pieces:
             for piece in pieces:
+                left -= len(piece)
+                if left < 0:
+                    break
                 found.update(piece)
                 yield piece
-        if f"sha256:{found.hexdigest()}" != descriptor["digest"]:
+        if left or f"sha256:{found.hexdigest()}" != descriptor["digest"]:
             raise Failure(Reason.DIGEST_MISMATCH, f"{self.shown} gives other bytes for {descriptor['digest']}")
 
 

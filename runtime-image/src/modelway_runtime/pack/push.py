@@ -89,6 +89,7 @@ class Writer:
 
     def put(self, blob: Blob) -> None:
         """Sends a blob."""
+        logs.write("Pushing", digest=blob.digest, size=units.text(blob.size))
         begun = self._asked("POST", f"{self._repository.base}/blobs/uploads/", {}, of_bytes("", b""))
         place = urljoin(begun.url, begun.headers.get("location", ""))
         separator = "&" if urlsplit(place).query else "?"
