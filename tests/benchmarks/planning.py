@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from modelway.analysis import archive, findings
+from modelway.analysis import archive, findings, measures
 from modelway.analysis.figures import Answer, Readings
 from modelway.cluster.snapshot import Key, Snapshot
 from modelway.kinds import Manifest
@@ -59,8 +59,11 @@ FINDINGS = (
     findings.share,
     findings.change,
     findings.excess,
-    findings.latency,
-    findings.slowdown,
+    measures.latency,
+    measures.slowdown,
+    measures.mean,
+    measures.mean_change,
+    measures.drift,
     findings.decrease,
     findings.throughput,
 )

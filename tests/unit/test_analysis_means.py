@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelway.analysis import deviations, means
 from modelway.analysis.deviations import BOUNDS, Errors, Moments
-from modelway.analysis.findings import mean, mean_change
+from modelway.analysis.measures import mean, mean_change
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], "np.ndarray"]
 

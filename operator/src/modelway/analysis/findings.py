@@ -1,50 +1,23 @@
-"""What counts say about one limit of a built-in metric: a finding for each kind of limit. Pure.
+"""What counts say about a limit on a share or a rate: a finding for each kind of limit. Pure.
 
 Each takes the level: the chance at which it may find harm where there is none and, apart from that, the absence of harm
 where there is some.
 """
 
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
-from modelway.analysis import distances, figures, means, phrases, quantiles, searches, sequences
-from modelway.analysis.deviations import Errors
-from modelway.analysis.drifts import Binned
-from modelway.analysis.quantiles import Durations, Histogram
+from modelway.analysis import finding, phrases, searches, sequences
+from modelway.analysis.finding import Finding, remembered
 from modelway.analysis.sequences import Evidence, Interval, Share
 
-_remembered = lru_cache(maxsize=512)
-"""Between two readings counts stay what they are, and every pass judges them again: 512 limits of some 60 models."""
 _SLOTS = 1e6
 """Parts of a second, each with an answered request or none: a rate is the share of those that have one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Estimate, bounds and limit are in one unit: the figure's own, or percent of change against stable."""
-
-    text: str
-    """The figures, such as `3.1 % [2 %, 4.6 %] of 1,204 requests`."""
-    limit: float
-    limit_text: str
-    """Such as `1 %` or `+20 %`."""
-    side: str = "above"
-    """On which side of the limit harm lies."""
-    estimate: float | None
-    within: Interval
-    """The confidence sequence."""
-    is_harm: bool
-    """Proof of being beyond the limit."""
-    safety: Callable[[], float]
-    """How much of a proof of being within the limit there is, from 1 on a whole one; 0 where less is not known."""
-    smallest: Callable[[], str | None]
-    """The least harm that as many requests would have proven; None where they would have proven none."""
-
-
-@_remembered
+@remembered
 def share(of: Share, limit: float, level: float, *, noun: str, is_least: bool = False) -> Finding:
     """A share, at most `limit`, or at least."""
     beyond, within = (sequences.less, sequences.above) if is_least else (sequences.more, sequences.below)
@@ -66,7 +39,7 @@ def share(of: Share, limit: float, level: float, *, noun: str, is_least: bool = 
     )
 
 
-@_remembered
+@remembered
 def change(of: Share, stable: Share, percents: float, level: float, *, noun: str) -> Finding:
     """A share, at most so many percent above stable's; where they are negative, at most so many below it."""
     proof, slope, is_least = sequences.price(level), 1 + percents / 100, percents < 0
@@ -87,11 +60,11 @@ def change(of: Share, stable: Share, percents: float, level: float, *, noun: str
         edge_scatter=slope * _scatter(stable),
         is_least=is_least,
     )
-    within = test.agreeing(_changes(sequences.ratio(of, stable, level)), percents)
+    within = test.agreeing(finding.changes(sequences.ratio(of, stable, level)), percents)
     estimate = 100 * (of.estimate / stable.estimate - 1) if stable.events else None
     return test.finding(
         text=f"{phrases.percent(of.estimate)} of {phrases.count(of.trials, noun)} against "
-        f"{phrases.percent(stable.estimate)} of {stable.trials:,.0f}, {_change(estimate, within)}",
+        f"{phrases.percent(stable.estimate)} of {stable.trials:,.0f}, {finding.change(estimate, within)}",
         limit=percents,
         limit_text=phrases.signed(percents),
         estimate=estimate,
@@ -99,7 +72,7 @@ def change(of: Share, stable: Share, percents: float, level: float, *, noun: str
     )
 
 
-@_remembered
+@remembered
 def excess(of: Share, baseline: Share, limit: float, level: float, *, noun: str) -> Finding:
     """A share, at most `limit` above the share that stable has with itself."""
     proof = sequences.price(level)
@@ -123,133 +96,7 @@ def excess(of: Share, baseline: Share, limit: float, level: float, *, noun: str)
     )
 
 
-@_remembered
-def latency(counts: Histogram, quantile: float, seconds: float, level: float) -> Finding:
-    """A quantile, at most so many seconds. Within the limit's own bucket there is proof of neither."""
-    of, proof, bucket = quantiles.durations(counts, quantile), sequences.price(level), figures.bucket(seconds)
-    estimate, within = quantiles.estimate(of), quantiles.interval(of, level)
-
-    def smallest() -> str | None:
-        # As much slower as takes the lower bound to the limit.
-        return phrases.duration(estimate * figures.upper(bucket) / within.low) if within.low else None
-
-    return Finding(
-        text=f"{_quantile(of, within)} of {phrases.count(of.total, 'requests')}",
-        limit=seconds,
-        limit_text=phrases.duration(seconds),
-        estimate=estimate,
-        within=within,
-        is_harm=of.above(bisect_right(of.buckets, bucket)) >= proof,
-        safety=lambda: float(of.below(bisect_left(of.buckets, bucket)) >= proof),
-        smallest=smallest,
-    )
-
-
-@_remembered
-def slowdown(counts: Histogram, others: Histogram, quantile: float, percents: float, level: float) -> Finding:
-    """A quantile, at most so many percent above stable's. The limit counts in whole buckets, see `quantiles`."""
-    of, stable = quantiles.durations(counts, quantile), quantiles.durations(others, quantile)
-    buckets = math.log1p(percents / 100) / math.log(figures.RATIO)
-    low, high = quantiles.slower(of, stable, level)
-    estimate = 100 * (quantiles.estimate(of) / quantiles.estimate(stable) - 1) if stable.total else None
-    ratios = Interval(0.0 if low is None else figures.RATIO**low, None if high is None else figures.RATIO**high)
-    within = _changes(ratios)
-
-    def smallest() -> str | None:
-        if low is None or estimate is None:
-            return None
-        return phrases.signed((100 + estimate) * figures.RATIO ** (math.ceil(buckets - 1e-9) - low) - 100)
-
-    own, other = (_quantile(each, quantiles.interval(each, level)) for each in (of, stable))
-    return Finding(
-        text=f"{own} of {phrases.count(of.total, 'requests')} against {other} of {stable.total:,}, "
-        f"{_change(estimate, within)}",
-        limit=percents,
-        limit_text=phrases.signed(percents),
-        estimate=estimate,
-        within=within,
-        is_harm=low is not None and low >= buckets - 1e-9,
-        safety=lambda: float(high is not None and high <= buckets + 1e-9),
-        smallest=smallest,
-    )
-
-
-@_remembered
-def mean(of: Errors, limit: float, level: float, *, noun: str) -> Finding:
-    """A mean of errors, at most `limit`."""
-    proof, within = sequences.price(level), means.interval(of, level, limit)
-    evidence, safety = means.above(of, limit), means.below(of, limit)
-    low, high = within
-
-    def smallest() -> str | None:
-        # As much larger as takes the lower bound to the limit.
-        return phrases.number(of.mean * limit / low) if low else None
-
-    return Finding(
-        text=f"{_mean(of, within)} of {phrases.count(of.moments.number, noun)}{_clipped(of)}",
-        limit=limit,
-        limit_text=phrases.number(limit),
-        estimate=of.mean,
-        within=Interval(
-            limit if evidence >= proof and (low or 0.0) < limit else low,
-            limit if safety >= proof and high is not None and high > limit else high,
-        ),
-        is_harm=evidence >= proof,
-        safety=lambda: max(0.0, safety / proof),
-        smallest=smallest,
-    )
-
-
-@_remembered
-def mean_change(of: Errors, stable: Errors, percents: float, level: float, *, noun: str) -> Finding:
-    """A mean of errors, at most so many percent above stable's: two sequences, each at half of the level."""
-    own, other = (means.interval(each, level / 2, 1.0) for each in (of, stable))
-    within = _changes(Interval(_divided(own.low, other.high) or 0.0, _divided(own.high, other.low)))
-    estimate = 100 * (of.mean / stable.mean - 1) if stable.mean else None
-    low, high = within
-
-    def smallest() -> str | None:
-        # As much larger as takes the lower bound to the limit.
-        if low is None or low <= -100 or estimate is None:
-            return None
-        return phrases.signed((100 + estimate) * (100 + percents) / (100 + low) - 100)
-
-    return Finding(
-        text=f"{phrases.number(of.mean)} of {phrases.count(of.moments.number, noun)}{_clipped(of)} against "
-        f"{phrases.number(stable.mean)} of {stable.moments.number:,}, {_change(estimate, within)}",
-        limit=percents,
-        limit_text=phrases.signed(percents),
-        estimate=estimate,
-        within=within,
-        is_harm=low is not None and low >= percents,
-        safety=lambda: float(high is not None and high <= percents),
-        smallest=smallest,
-    )
-
-
-@_remembered
-def drift(of: tuple[tuple[str, Binned], ...], limit: float, level: float, *, method: str) -> Finding:
-    """The distance of the feature that has drifted most, at most `limit`; all of them share the level."""
-    way = distances.KS if method == "KS" else distances.PSI
-    seen = sorted(of, key=lambda item: way.observed(item[1]))
-    far = [item for item in seen if way.observed(item[1]) > limit] or seen[-1:]
-    known = [(way.measured(binned, limit, level / len(of)), name, binned) for name, binned in far]
-    found, worst, binned = max(known, key=lambda item: (item[0].within.low or 0.0, item[0].estimate))
-    return Finding(
-        text=f"{worst} has drifted most, {way.name} {phrases.number(found.estimate)} "
-        f"{phrases.bounds(found.within, phrases.number)} of {phrases.count(binned.rows, 'rows')} against "
-        f"{sum(binned.reference):,} of the reference",
-        limit=limit,
-        limit_text=phrases.number(limit),
-        estimate=found.estimate,
-        within=found.within,
-        is_harm=found.within.low is not None and found.within.low > limit,
-        safety=lambda: 0.0,
-        smallest=lambda: phrases.number(found.smallest),
-    )
-
-
-@_remembered
+@remembered
 def decrease(answered: Share, percents: float, level: float, *, weight: float, seconds: float) -> Finding:
     """The candidate's part of the answered requests: at most so many percent below what its weight, 0 to 1, gives it.
 
@@ -276,7 +123,7 @@ def decrease(answered: Share, percents: float, level: float, *, weight: float, s
     estimate = change(answered.estimate)
     return test.finding(
         text=f"{phrases.rate(own / seconds)} against {phrases.rate(other / seconds)} at the same weight, "
-        f"{_change(estimate, within)}",
+        f"{finding.change(estimate, within)}",
         limit=-percents,
         limit_text=phrases.signed(-percents),
         estimate=estimate,
@@ -285,7 +132,7 @@ def decrease(answered: Share, percents: float, level: float, *, weight: float, s
     )
 
 
-@_remembered
+@remembered
 def throughput(answered: int, limit: float, level: float, *, weight: float, seconds: float) -> Finding:
     """Answered requests in a second, at least `limit`, taken as if the candidate had all of the traffic."""
     trials = seconds * _SLOTS
@@ -401,31 +248,5 @@ def _scatter(share: Share) -> float:
     return math.sqrt(share.events + 0.5) / (share.trials + 1)
 
 
-def _changes(ratios: Interval) -> Interval:
-    return Interval(*(None if ratio is None else 100 * (ratio - 1) for ratio in ratios))
-
-
-def _change(percents: float | None, within: Interval) -> str:
-    known = "" if percents is None else f"{phrases.signed(percents)} "
-    return known + phrases.bounds(within, phrases.signed)
-
-
 def _percents(estimate: float, within: Interval) -> str:
     return f"{phrases.percent(estimate)} {phrases.bounds(within, phrases.percent)}"
-
-
-def _mean(of: Errors, within: Interval) -> str:
-    return f"{phrases.number(of.mean)} {phrases.bounds(within, phrases.number)}"
-
-
-def _clipped(of: Errors) -> str:
-    return f", {of.clipped:,} of them counted as {phrases.number(of.most)}" if of.most and of.clipped else ""
-
-
-def _divided(some: float | None, by: float | None) -> float | None:
-    return some / by if some is not None and by else None
-
-
-def _quantile(of: Durations, within: Interval) -> str:
-    name = f"p{100 * of.quantile:.0f}"
-    return f"{name} {phrases.duration(quantiles.estimate(of))} {phrases.bounds(within, phrases.duration)}"

@@ -9,7 +9,7 @@ import math
 from dataclasses import replace
 
 from modelway.analysis import answers, limits, phrases, samples, sequences
-from modelway.analysis.findings import Finding
+from modelway.analysis.finding import Finding
 from modelway.analysis.limits import Limit
 from modelway.analysis.samples import Samples
 from modelway.analysis.sequences import Share

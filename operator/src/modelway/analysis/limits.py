@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from modelway.analysis import deviations, findings
+from modelway.analysis import deviations, findings, measures
 from modelway.analysis.drifts import NOT_COUNTED, Binned
-from modelway.analysis.findings import Finding
+from modelway.analysis.finding import Finding
 from modelway.analysis.sequences import Share
 from modelway.analysis.window import Window
 from modelway.api.analysis import DRIFT, LATENCIES, Metric
@@ -68,8 +68,8 @@ def _errors(limit: Limit, window: Window, level: float) -> Finding:
 def _latency(limit: Limit, window: Window, level: float) -> Finding:
     quantile, own = LATENCIES[limit.builtin], window.candidate_durations
     if not limit.is_relative:
-        return findings.latency(own, quantile, limit.value, level)
-    return findings.slowdown(own, window.stable_durations, quantile, limit.value, level)
+        return measures.latency(own, quantile, limit.value, level)
+    return measures.slowdown(own, window.stable_durations, quantile, limit.value, level)
 
 
 def _throughput(limit: Limit, window: Window, level: float) -> Finding | None:
@@ -112,13 +112,13 @@ def _accuracy(limit: Limit, window: Window, level: float) -> Finding:
 def _deviation(limit: Limit, window: Window, level: float) -> Finding:
     own = deviations.clipped(window.candidate.deviations, limit.clip)
     if not limit.is_relative:
-        return findings.mean(own, limit.value, level, noun="numeric outcomes")
+        return measures.mean(own, limit.value, level, noun="numeric outcomes")
     stable = deviations.clipped(window.stable.deviations, limit.clip)
-    return findings.mean_change(own, stable, limit.value, level, noun="numeric outcomes")
+    return measures.mean_change(own, stable, limit.value, level, noun="numeric outcomes")
 
 
 def _drift(limit: Limit, window: Window, level: float) -> Finding:
-    return findings.drift(drifted(limit, window), limit.value, level, method=limit.method)
+    return measures.drift(drifted(limit, window), limit.value, level, method=limit.method)
 
 
 def drifted(limit: Limit, window: Window) -> tuple[tuple[str, Binned], ...]:
