@@ -50,8 +50,6 @@ class Goal:
     digits: int = 1
     pair: tuple[Cell, Cell] | None = None
     """What is compared, where the CPU of each request can be compared, too."""
-    why: str = ""
-    """What is known of the cause, should it be missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +64,6 @@ class Verdict:
     outcome: str
     by_cpu: str = ""
     """How much less CPU a request takes, where two servers are compared."""
-    why: str = ""
-    """Where it is missed: what is known of the cause."""
     ratio: float | None = None
     """What was measured by what was wanted, above 1 where it is reached; None where nothing was measured."""
 
@@ -94,7 +90,6 @@ def _verdict(goal: Goal, results: Results) -> Verdict:
         spread=f"{found.low:,.{goal.digits}f} to {found.high:,.{goal.digits}f}" if found.low != found.high else "",
         outcome="reached" if is_reached else MISSED,
         by_cpu=_saved(goal, results),
-        why="" if is_reached else goal.why,
         ratio=_by_limit(found.median, goal),
     )
 
@@ -153,9 +148,9 @@ def _cell(server: str, model: str, way: str = JSON, connections: int = 16) -> Ce
     return Cell(server, model, way, connections)
 
 
-def _beside(name: str, text: str, limit: float, ours: Cell, theirs: Cell, digits: int = 1, why: str = "") -> Goal:
+def _beside(name: str, text: str, limit: float, ours: Cell, theirs: Cell, digits: int = 1) -> Goal:
     pair = ours, theirs
-    return Goal(name=name, text=text, limit=limit, read=partial(_ratio, *pair), digits=digits, pair=pair, why=why)
+    return Goal(name=name, text=text, limit=limit, read=partial(_ratio, *pair), digits=digits, pair=pair)
 
 
 def _against_peers() -> Iterator[Goal]:
@@ -209,17 +204,10 @@ def _of_batching() -> Iterator[Goal]:
         yield _beside("P5", text, _TIE, *pair, digits=2)
 
 
-_GRPCIO = (
-    "grpcio answers in both, and takes most of the time of such a call; `--grpc native` does not have it, and is "
-    "[chosen](../decisions/grpcio-by-default.md) where callers are trusted"
-)
-
-
 def _of_calls() -> Iterator[Goal]:
     for ours, peer, limit in ((OURS, KSERVE, 2.5), (NATIVE, KSERVE, 6), (NATIVE, TRITON, 1)):
         text = f"gRPC calls/s by {'grpcio' if ours == OURS else 'native'}, iris, beside {peer}"
-        why = _GRPCIO if ours == OURS else ""
-        yield _beside("P6", text, limit, _cell(ours, IRIS, GRPC), _cell(peer, IRIS, GRPC), why=why)
+        yield _beside("P6", text, limit, _cell(ours, IRIS, GRPC), _cell(peer, IRIS, GRPC))
 
 
 def _at_most(name: str, text: str, limit: float, fact: str, unit: str = "", digits: int = 0) -> Goal:

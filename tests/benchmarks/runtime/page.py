@@ -74,11 +74,11 @@ def _missed(results: Results, rows: Sequence[Verdict]) -> Iterator[str]:
     yield "## Missed, and why"
     yield ""
     for row in missed:
-        yield f"- {row.name}, {row.text}: {row.why or _unknown(results, row)}."
+        yield f"- {row.name}, {row.text}: {_cause(results, row)}."
     yield ""
 
 
-def _unknown(results: Results, row: Verdict) -> str:
+def _cause(results: Results, row: Verdict) -> str:
     shared = _foreign(results).strip().rstrip(".")
     by_cpu = f"by the CPU of each request it is {row.by_cpu}" if row.by_cpu else "the cause is not known"
     return f"{shared[:1].lower()}{shared[1:]}; {by_cpu}" if shared else by_cpu

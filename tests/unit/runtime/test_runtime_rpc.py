@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import grpc
@@ -50,6 +51,10 @@ class Client:
     def begin(self, method: str, asked: Any) -> Any:
         """A call that nobody waits for yet."""
         return self._asking(method).future(asked)
+
+    def stream(self, method: str, messages: Any) -> Any:
+        """A call whose messages come by and by."""
+        return self._channel.stream_unary(f"/{SERVICE}/{method}").future(messages)
 
     def _asking(self, method: str) -> Any:
         return self._channel.unary_unary(
@@ -380,6 +385,76 @@ def test_until_it_is_ready_it_says_so_and_what_runs_at_the_end_is_answered(
     assert runtime.process.wait(60) == 0
 
 
+def test_what_still_runs_when_the_time_for_the_end_is_over_is_ended(
+    serve: Serve, models: Path, gate: Path, pool: ThreadPoolExecutor, eventually: Eventually
+) -> None:
+    runtime = serve(models / "gated", test_gate=str(gate), request_timeout="1s").wait_until_ready()
+    gate.unlink()
+    channel = Client(runtime.grpc_port)
+    unread = channel.stream("ModelInfer", Messages())
+    last = pool.submit(channel.refusal, "ModelInfer", one())
+    eventually(lambda: _inflight(runtime) == 1)
+    runtime.process.terminate()
+    assert last.result()[0] in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
+    assert unread.code() is not grpc.StatusCode.OK
+    assert runtime.process.wait(60) == 0
+
+
+class Messages:
+    """What a caller sends, until it is stopped."""
+
+    def __init__(self, *items: bytes) -> None:
+        self._items = list(items)
+        self._is_stopped = Event()
+
+    def __iter__(self) -> "Messages":
+        return self
+
+    def __next__(self) -> bytes:
+        if self._items:
+            return self._items.pop(0)
+        self._is_stopped.wait(60)
+        raise StopIteration
+
+    def stop(self) -> "Messages":
+        """No more will come."""
+        self._is_stopped.set()
+        return self
+
+
+def test_a_message_that_does_not_come_ends_the_call(serve: Serve, models: Path) -> None:
+    runtime = serve(models / "iris", request_timeout="1s").wait_until_ready()
+    client = Client(runtime.grpc_port)
+    late = [client.stream("ModelInfer", Messages()) for _ in range(20)]
+    assert client.call("ModelInfer", row()).model_name == "iris"
+    for call in late:
+        assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert call.details() == "the message did not come in time"
+    assert _late(runtime) == 20
+
+
+def test_callers_that_leave_before_their_message_leave_nothing_behind(
+    serve: Serve, models: Path, eventually: Eventually
+) -> None:
+    runtime = serve(models / "iris", request_timeout="1s").wait_until_ready()
+    client = Client(runtime.grpc_port)
+    for _ in range(20):
+        client.stream("ModelInfer", Messages()).cancel()
+    # Later than those that left would be ended.
+    last = client.stream("ModelInfer", Messages())
+    assert last.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert _late(runtime) == 1
+    assert client.call("ModelInfer", row()).model_name == "iris"
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_call_has_one_message(iris: Any, count: int) -> None:
+    client = Client(iris.grpc_port)
+    call = client.stream("ModelInfer", Messages(*[row().SerializeToString()] * count).stop())
+    assert (call.code() is grpc.StatusCode.OK) == (count > 0)
+    assert client.call("ModelInfer", row()).model_name == "iris"
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_port_that_is_taken_is_named(serve: Serve, models: Path, iris: Any, backend: str) -> None:
     runtime = serve(models / "iris", grpc=backend, grpc_port=str(iris.grpc_port))
@@ -397,3 +472,7 @@ def _inflight(runtime: Any) -> float:
 
 def _depth(runtime: Any) -> float:
     return float(runtime.metrics()['modelway_runtime_queue_depth{model="iris",version=""}'])
+
+
+def _late(runtime: Any) -> float:
+    return float(runtime.metrics()['modelway_runtime_rejected_total{model="iris",reason="slow-body",version=""}'])

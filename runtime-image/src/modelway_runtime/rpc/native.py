@@ -1,6 +1,7 @@
 """Calls through pygrpc-native: HTTP/2 in Rust threads, outside the interpreter's lock.
 
-It answers five times as many calls as grpcio but reads a message whole, whatever its size, before it can be refused.
+It answers more than twice as many calls as grpcio but reads a message whole, whatever its size, before that can be
+refused.
 """
 
 import asyncio

@@ -71,6 +71,7 @@ class Service:
         self._name, self._versions = settings.name, ("", settings.version)
         self._metadata = tuple((name.decode(), value.decode()) for name, value in identity(settings))
         self.most_bytes = settings.max_body_bytes
+        self.seconds = settings.request_timeout
         self._codec: codec.CallCodec | None = None
         named: dict[str, Callable[[Any], dict[str, Any]]] = {
             "ServerLive": lambda _: {"live": True},
@@ -120,6 +121,13 @@ class Service:
             record.id = request_id
             records.tell(self._state.observers, record, status=status, bytes_out=len(answer))
         return None
+
+    def refuse_late(self, caller: Caller) -> None:
+        """Ends a call whose message did not come within `seconds`."""
+        pending = self._deadlines.begin_call()
+        self._deadlines.end(pending)
+        pending.id = self._state.ids.of(None, _header(caller, ids.HEADER))
+        self._refuse(caller, pending, Refused(408, "the message did not come in time", limit="slow-body"))
 
     @staticmethod
     def gone(pending: Pending) -> None:
