@@ -190,6 +190,52 @@ def test_two_servers_of_the_same_model_never_disagree_and_count_no_callers(
     assert [one["shadow"] for one in figures] == [400, 200]
 
 
+@pytest.mark.parametrize(
+    ("path", "content", "headers"),
+    [
+        ("/v1/models/iris:predict", b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}', {}),
+        ("/v1/models/iris:predict", b'{"inputs": [[5.1, 3.5, 1.4, 0.2]]}', {}),
+        ("/invocations", b'{"dataframe_split": {"data": [[5.1, 3.5, 1.4, 0.2]]}}', {}),
+        ("/invocations", b"5.1,3.5,1.4,0.2\n", {"Content-Type": "text/csv", "Accept": "text/csv"}),
+    ],
+    ids=["rows", "columns", "split", "csv"],
+)
+def test_v1_and_invocations_are_compared_and_count_no_callers(
+    between: Start,
+    serve: Start,
+    models: Path,
+    eventually: Eventually,
+    path: str,
+    content: bytes,
+    headers: Mapping[str, str],
+) -> None:
+    stable, candidate = (serve(models / "iris", revision=name).wait_until_ready() for name in ("aaa", "bbb"))
+    comparator = between(*(f"http://127.0.0.1:{one.ports[0]}" for one in (stable, candidate)), baseline_percent="100")
+    assert {comparator.post(path, content, headers=headers).status for _ in range(20)} == {202}
+    assert comparator.post(path, content[:9], headers=headers).status == 202
+    eventually(lambda: _ended(comparator) == 21)
+    found = _figures(comparator)
+    assert (found["pairs"], found["disagreements"], found["baselineDisagreements"]) == (20, 0, 0)
+    # Nine bytes of CSV are a request that both refuse.
+    assert sum(found["ignored"].values()) == 1
+    figures = [one.get("/internal/figures", internal=True).json for one in (stable, candidate)]
+    assert [one["requests"] for one in figures] == [0, 0]
+    assert all(one["shadow"] >= 20 for one in figures)
+
+
+def test_another_prediction_of_v1_is_told(
+    between: Start, revision: Callable[[Reply], Revision], eventually: Eventually
+) -> None:
+    stable = revision(lambda body: b'{"predictions": [{"label": "yes"}]}')
+    candidate = revision(lambda body: b'{"predictions": [{"label": "no"}]}')
+    comparator = between(stable.url, candidate.url)
+    comparator.post("/v1/models/iris:predict", b'{"instances": [[1]]}', headers={"x-request-id": "r-1"})
+    eventually(lambda: _ended(comparator) == 1)
+    example = {"id": "r-1", "output": "label", "kind": "class", "stable": "yes", "candidate": "no"}
+    assert _figures(comparator)["examples"] == [example]
+    assert [path for path, *_ in (*stable.asked, *candidate.asked)] == ["/v1/models/iris:predict"] * 2
+
+
 def test_another_interface_is_a_disagreement_of_the_schema(
     between: Start, revision: Callable[[Reply], Revision], eventually: Eventually
 ) -> None:

@@ -129,22 +129,15 @@ def blocked(scene: Scene, target: Revision | None) -> Trouble | None:
     if scene.rollout is not None or analysis is None:
         return None
     revisions = [item for item in (target, scene.stable) if item is not None]
-    lacking = ((metric, item, _lacks(item, metric)) for metric in analysis.metrics for item in revisions)
-    return next((_unsupported(metric, item, field) for metric, item, field in lacking if field), None)
+    without = [item for item in revisions if _port(item) is None]
+    lacking = ((metric, item) for metric in analysis.metrics if trial.needs_traffic(metric) for item in without)
+    return next((_unsupported(metric, item) for metric, item in lacking), None)
 
 
-def _lacks(revision: Revision, metric: Metric) -> str:
-    """The field of the runtime for want of which the metric has no figures; empty where it has."""
-    if trial.needs_traffic(metric) and _port(revision) is None:
-        return "capabilities.metrics"
-    protocols = (revision.runtime.get("spec") or {}).get("protocols") or ("V2",)
-    return "protocols: the comparator asks V2" if metric.needs_shadow and "V2" not in protocols else ""
-
-
-def _unsupported(metric: Metric, revision: Revision, field: str) -> Trouble:
+def _unsupported(metric: Metric, revision: Revision) -> Trouble:
     message = (
         f"rollout.analysis: {metric.name} needs {metric.builtin}, which {revision.runtime['kind']} "
-        f"{revision.runtime['name']} does not give ({field}): use a metric with prometheus or web, or "
+        f"{revision.runtime['name']} does not give (capabilities.metrics): use a metric with prometheus or web, or "
         "a runtime that gives it"
     )
     return Trouble(reason="FeatureNotSupported", message=message)

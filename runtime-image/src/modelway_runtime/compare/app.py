@@ -52,7 +52,8 @@ class Application:
         return _ACCEPTED, b"{}"
 
     async def _take(self, scope: Scope, receive: Receive) -> None:
-        if not mirrored.is_inference(scope):
+        dialect = mirrored.dialect(scope)
+        if dialect is None:
             self._tally.ignored("no-inference")
             return
         if mirrored.is_marked(scope):
@@ -65,7 +66,7 @@ class Application:
             return
         leave = partial(self._backlog.leave, size)
         try:
-            request = mirrored.mirrored(scope, await self._body(scope, receive))
+            request = mirrored.mirrored(scope, await self._body(scope, receive), dialect)
         except BaseException:
             leave()
             raise

@@ -5,12 +5,12 @@ never taken for that to another ask.
 """
 
 from modelway_runtime.compare.mirrored import Mirrored
+from modelway_runtime.compare.response import Outputs, Unreadable
 from modelway_runtime.exchange import AskFailed, Message, Place, exchange
-from modelway_runtime.protocol import payloads
 
 
-async def ask(place: Place, request: Mirrored, *, patience: float, limit: int) -> tuple[bytes, int | None]:
-    """The body of the answer, and how many of its bytes are JSON where binary tensors follow.
+async def ask(place: Place, request: Mirrored, *, patience: float, limit: int) -> Outputs:
+    """The outputs of the answer.
 
     Raises AskFailed, also for any status but 200, and after `patience` seconds or `limit` bytes.
     """
@@ -18,4 +18,7 @@ async def ask(place: Place, request: Mirrored, *, patience: float, limit: int) -
     answer = await exchange(place, message, patience=patience, limit=limit)
     if answer.status != 200:
         raise AskFailed("status")
-    return bytes(answer.body), payloads.length(answer.headers.get(payloads.JSON_LENGTH, b""))
+    try:
+        return request.dialect.outputs(bytes(answer.body), answer.headers)
+    except Unreadable:
+        raise AskFailed("unreadable") from None

@@ -7,7 +7,7 @@ from functools import partial
 from math import inf
 from typing import Any
 
-from modelway_runtime.compare.response import Output, Outputs
+from modelway_runtime.compare.response import NUMBER, Output, Outputs
 
 _CLASS_NAMES = ("label", "class")
 _PROBABILITY_NAME = "prob"
@@ -89,7 +89,9 @@ def _first(name: str, stable: Output, candidate: Output, tolerance: Tolerance) -
 
 def _rule(name: str, output: Output, tolerance: Tolerance) -> _Rule:
     close = partial(_are_close, tolerance)
-    is_float = output.datatype in _FLOATS
+    is_float = output.datatype in _FLOATS or (
+        output.datatype == NUMBER and any(isinstance(value, float) for value in output.data)
+    )
     if is_float and output.width > 1 and _PROBABILITY_NAME in name:
         return _Rule(kind=Kind.CLASS, width=output.shape[-1], agree=partial(_have_same_class, tolerance))
     if any(word in name for word in _CLASS_NAMES):

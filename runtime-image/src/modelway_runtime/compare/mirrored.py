@@ -1,14 +1,13 @@
 """A request that a gateway mirrored, and what of it is sent on."""
 
-import re
 import secrets
 from dataclasses import dataclass
 
-from modelway_runtime.protocol import payloads
+from modelway_runtime.compare import dialects
+from modelway_runtime.compare.dialects import Dialect
 from modelway_runtime.server import body, shadow
 from modelway_runtime.server.answers import Headers, Scope
 
-_INFER = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")
 _ID = b"x-request-id"
 
 _KEPT_BACK = frozenset(
@@ -40,25 +39,16 @@ _KEPT_BACK = frozenset(
 class Mirrored:
     """What both revisions are asked: path with query, headers without the caller's secrets, body."""
 
+    dialect: Dialect
     request_id: str
     target: bytes
     headers: Headers
     body: bytes
 
-    @property
-    def json_length(self) -> int | None:
-        """How many bytes of the body are JSON, where its caller says so."""
-        return payloads.length(dict(self.headers).get(payloads.JSON_LENGTH, b""))
 
-    @property
-    def encoding(self) -> bytes:
-        """How the body is compressed; empty where it is not."""
-        return dict(self.headers).get(b"content-encoding", b"")
-
-
-def is_inference(scope: Scope) -> bool:
-    """Whether a request asks for a prediction; a gateway mirrors all that goes to a model."""
-    return scope["method"] == "POST" and _INFER.fullmatch(scope["path"]) is not None
+def dialect(scope: Scope) -> Dialect | None:
+    """That of a request for a prediction; None where it is none: a gateway mirrors all that goes to a model."""
+    return dialects.of(scope["path"]) if scope["method"] == "POST" else None
 
 
 def is_marked(scope: Scope) -> bool:
@@ -66,13 +56,14 @@ def is_marked(scope: Scope) -> bool:
     return bool(body.header(scope, shadow.NAME))
 
 
-def mirrored(scope: Scope, content: bytes) -> Mirrored:
+def mirrored(scope: Scope, content: bytes, dialect: Dialect) -> Mirrored:
     """The request to send on; it keeps its id or gets one, so that logs of both revisions can be joined."""
     request_id = body.header(scope, _ID) or secrets.token_hex(8).encode()
     named = body.header(scope, b"connection").lower().replace(b" ", b"").split(b",")
     kept = tuple((name, value) for name, value in scope["headers"] if name not in _KEPT_BACK and name not in named)
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     return Mirrored(
+        dialect=dialect,
         request_id=request_id.decode("ascii", "replace"),
         target=scope["raw_path"] + query,
         headers=(*kept, (_ID, request_id), shadow.MARK),

@@ -1,5 +1,6 @@
 """A V2 response as far as it is compared: outputs by name, from JSON and from binary tensors. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import isfinite, prod
@@ -11,9 +12,12 @@ from modelway_runtime.protocol import binary
 from modelway_runtime.protocol.datatypes import DTYPES
 from modelway_runtime.protocol.tensors import BadRequest
 
+NUMBER = "NUMBER"
+"""The datatype of numbers in an answer that tells no datatypes."""
+
 
 class Unreadable(Exception):
-    """What came back is no V2 response in JSON."""
+    """What came back is no answer of its protocol."""
 
 
 class _Parameters(msgspec.Struct):
@@ -64,7 +68,9 @@ def parse(body: bytes, json_length: int | None = None) -> Outputs:
     try:
         for output in _RESPONSE.decode(body[:place]).outputs:
             if output.data is not None:
-                data = _flat(output.data, prod(output.shape))
+                data = flat(output.data, output.shape)
+                if any(isinstance(value, dict) for value in data):
+                    raise TypeError("a tensor holds objects")
             else:
                 size = (output.parameters and output.parameters.binary_data_size) or 0
                 data = _unpacked(output, body[place : place + size])
@@ -98,11 +104,11 @@ def _unpacked(output: _Output, content: bytes) -> tuple[Any, ...]:
     return tuple(None if isinstance(value, float) and not isfinite(value) else value for value in values)
 
 
-def _flat(data: list[Any], size: int) -> tuple[Any, ...]:
+def flat(data: list[Any], shape: Sequence[int]) -> tuple[Any, ...]:
     """Nested lists as one; JSON tensors may be written either way. A TypeError tells lists beside values."""
-    flat = data
-    while flat and isinstance(flat[0], list):
-        flat = list(chain.from_iterable(flat))
-    if len(flat) != size or any(isinstance(value, list | dict) for value in flat):
-        raise TypeError(f"{len(flat)} values where the shape needs {size}")
-    return tuple(flat)
+    values, size = data, prod(shape)
+    while values and isinstance(values[0], list):
+        values = list(chain.from_iterable(values))
+    if len(values) != size or any(isinstance(value, list) for value in values):
+        raise TypeError(f"{len(values)} values where the shape needs {size}")
+    return tuple(values)

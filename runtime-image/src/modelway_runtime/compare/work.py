@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Self
 
 from modelway_runtime import logs
-from modelway_runtime.compare import asking, comparison, response
+from modelway_runtime.compare import asking, comparison
 from modelway_runtime.compare.backlog import Overload
 from modelway_runtime.compare.mirrored import Mirrored
-from modelway_runtime.compare.response import Outputs, Unreadable
+from modelway_runtime.compare.response import Outputs
 from modelway_runtime.compare.settings import CompareSettings
 from modelway_runtime.compare.tally import Tally
 from modelway_runtime.exchange import AskFailed, Place
@@ -85,11 +85,13 @@ class Work:
             self._tally.compared_with_itself(is_equal=not found)
 
     async def _is_request(self, request: Mirrored) -> bool:
+        headers = dict(request.headers)
         try:
-            body = await compression.unpacked(request.body, request.encoding, self._settings.max_body_bytes)
+            encoding = headers.get(b"content-encoding", b"")
+            body = await compression.unpacked(request.body, encoding, self._settings.max_body_bytes)
         except Refused:
             return False
-        return response.is_request(body, request.json_length)
+        return request.dialect.is_request(body, headers)
 
     def _count_failure(self, stable: Outputs | AskFailed, candidate: Outputs | AskFailed) -> None:
         if isinstance(stable, dict) and isinstance(candidate, AskFailed):
@@ -110,9 +112,6 @@ class Work:
         settings = self._settings
         try:
             limit = settings.max_body_bytes
-            body, json_length = await asking.ask(place, request, patience=settings.request_timeout, limit=limit)
-            return response.parse(body, json_length)
+            return await asking.ask(place, request, patience=settings.request_timeout, limit=limit)
         except AskFailed as failure:
             return failure
-        except Unreadable:
-            return AskFailed("unreadable")
