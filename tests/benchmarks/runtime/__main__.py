@@ -24,7 +24,7 @@ from modelway_runtime import __version__
 
 _PROGRAMS = {"wrk": "wrk", "h2load": "nghttp2-client", "taskset": "util-linux"}
 """And the packages that hold them."""
-_FULL = Plan(rounds=3, seconds=3, starts=5, conformance_seconds=180)
+_FULL = Plan(rounds=5, seconds=3, starts=5, conformance_seconds=180)
 _QUICK = Plan(rounds=1, seconds=1, starts=1, conformance_seconds=0)
 
 
