@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
-from modelway_runtime import __version__, logs, settings, termination
+from modelway_runtime import __version__, cpus, logs, settings, termination
 from modelway_runtime.reasons import Failure, UsageError
 from modelway_runtime.termination import Outcome
 
@@ -249,6 +249,7 @@ def _end_when_told(told: int) -> None:
 def _run(command: str, environ: Mapping[str, str]) -> int:
     """Every end, also an unforeseen one, leaves a termination message."""
     path = settings.termination_log(environ)
+    cpus.bound(cpus.wanted(environ))
     try:
         outcome: Outcome = importlib.import_module(_COMMANDS[command]).run(environ)
     except Failure as failure:

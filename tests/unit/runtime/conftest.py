@@ -314,9 +314,7 @@ def _environ(place: Path, settings: Mapping[str, str]) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join((str(HERE), str(SOURCES))),
         "PYTHONWARNINGS": "error",
     }
-    named = {
-        name if name.startswith("OTEL_") else f"MODELWAY_{name.upper()}": value for name, value in settings.items()
-    }
+    named = {name if name.isupper() else f"MODELWAY_{name.upper()}": value for name, value in settings.items()}
     return {**os.environ, **own, **named}
 
 

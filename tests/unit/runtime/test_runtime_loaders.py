@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from modelway_runtime import formats
+from modelway_runtime import cpus, formats
 from modelway_runtime.loaders import lean, loader
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.protocol.tensors import InputRejected, Model, TensorSpec, zeros
@@ -167,7 +167,7 @@ def test_a_format_whose_library_is_not_in_the_image_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "cpus"),
+    ("files", "count"),
     [
         pytest.param({"cpu.max": "max 100000"}, 0, id="no limit"),
         pytest.param({"cpu.max": "200000 100000"}, 2, id="two"),
@@ -178,8 +178,8 @@ def test_a_format_whose_library_is_not_in_the_image_says_so() -> None:
         pytest.param({}, 0, id="no cgroup"),
     ],
 )
-def test_threads_follow_the_cgroup_s_quota(tmp_path: Path, files: dict[str, str], cpus: int) -> None:
+def test_threads_follow_the_cgroup_s_quota(tmp_path: Path, files: dict[str, str], count: int) -> None:
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content + "\n")
-    assert loader.quota(tmp_path) == cpus
+    assert cpus.quota(tmp_path) == count

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from modelway_runtime import formats
-from modelway_runtime.loaders import environment, mlflow
+from modelway_runtime import formats, manifest
+from modelway_runtime.loaders import environment, loader, mlflow
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.protocol.tensors import Model
 from modelway_runtime.reasons import Failure, Reason
@@ -55,6 +56,36 @@ def test_the_library_inside_answers(saved: Path, kind: str, trust: str, output: 
     table = {model.inputs[0].name: FEATURES.astype(np.float32 if kind == "onnx" else np.float64)}
     expected = np.load(saved / "expected.npz")[kind]
     np.testing.assert_allclose(model.predict(table)[output], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "library"),
+    [
+        ("skops", "sklearn"),
+        ("pickle", "sklearn"),
+        ("onnx", "onnx"),
+        ("xgboost", "xgboost"),
+        ("lightgbm", "lightgbm"),
+        ("lightgbm-class", "sklearn"),
+        ("function", "python"),
+    ],
+)
+def test_threads_and_workers_follow_the_library_inside(saved: Path, kind: str, library: str) -> None:
+    found = manifest.of_path(saved / kind)
+    assert loader.library("", found) == loader.library("mlflow", found) == library
+
+
+def test_of_a_description_that_is_none_no_library_is_known(tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text("flavors: 1")
+    assert loader.library("", manifest.of_path(tmp_path)) == ""
+
+
+def test_a_function_is_served_by_a_worker_of_its_own(saved: Path, serve: Callable[..., Any]) -> None:
+    settings = {"model_name": "sum", "workers": "1", "PYTHONWARNINGS": "default"}
+    runtime = serve(saved / "function", **settings).wait_until_ready()
+    asked = {"inputs": [{"name": name, "datatype": "FP64", "shape": [1], "data": [1.5]} for name in "abcd"]}
+    assert runtime.infer(asked, model="sum").json["outputs"][0]["data"] == [6.0]
+    assert runtime.metrics()['modelway_runtime_workers{model="sum",version=""}'] == 1
 
 
 @pytest.mark.parametrize("kind", ["pickle", "lightgbm-class", "function"])

@@ -1,7 +1,11 @@
 """What is shared: CPUs among threads, instances and workers, memory between two processes; and when to give up."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from modelway_runtime import settings
+from modelway_runtime.digest import File
+from modelway_runtime.loaders import loader
+from modelway_runtime.manifest import Manifest
 from modelway_runtime.server import cores
 from modelway_runtime.server.deaths import MOST, STEADY_SECONDS, Deaths
 from modelway_runtime.workers.memory import KEPT_BYTES, Memory
@@ -45,8 +52,33 @@ def test_threads_instances_and_workers_share_the_cpus(
     given_: Mapping[str, str], file: str, cpus: int, shared: tuple[int, int, int]
 ) -> None:
     wanted = settings.serve({f"MODELWAY_{name}": value for name, value in given_.items()})
-    found = cores.shared(wanted, [file], cpus)
+    folder = Manifest(root=Path(), digest="", files=(File(path=file, sha256="", size=1),))
+    found = cores.shared(wanted, loader.library(wanted.model_format, folder), cpus)
     assert (found.threads, found.instances, found.workers) == shared
+
+
+_CHECKED = """
+import json, sys
+from modelway_runtime.__main__ import main
+main(["check", *sys.argv[1:]])
+import threadpoolctl
+print(json.dumps({one["filepath"]: one["num_threads"] for one in threadpoolctl.threadpool_info()}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("given_", "threads"),
+    [({}, 1), ({"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}, 2)],
+    ids=["as set", "as given"],
+)
+def test_no_library_has_more_threads_than_it_should(models: Path, given_: Mapping[str, str], threads: int) -> None:
+    """That of numpy least of all, which is imported before anybody knows the model."""
+    environ = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    command = [sys.executable, "-c", _CHECKED, str(models / "sklearn"), "--threads", "1"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env={**environ, **given_})
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert any("numpy" in name for name in counts)
+    assert set(counts.values()) == {min(threads, os.cpu_count() or 1)}
 
 
 def test_pauses_grow_until_there_is_no_hope() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import skops.io
 
-from modelway_runtime import digest, manifest, settings, units
+from modelway_runtime import cpus, digest, manifest, settings, units
 from modelway_runtime.conversion import comparison, rows, trial
 from modelway_runtime.conversion.comparison import Difference, Tolerance, Unlike
 from modelway_runtime.conversion.trial import Impossible
-from modelway_runtime.loaders import loader, sklearn
+from modelway_runtime.loaders import sklearn
 from modelway_runtime.loaders.loader import Artifact
 from modelway_runtime.protocol.tensors import InputRejected, Model
 from modelway_runtime.reasons import Failure, Reason, UsageError
@@ -98,7 +98,7 @@ def _attempts(original: Model, form: str, file: Path) -> list[Callable[[], Model
 def _as_onnx(original: Model, file: Path, precision: str) -> Model:
     content = trial.graph(original, precision)
     file.write_bytes(content)
-    return trial.session(content, loader.allowed_cpus())
+    return trial.session(content, cpus.allowed())
 
 
 def _as_skops(original: Model, file: Path) -> Model:

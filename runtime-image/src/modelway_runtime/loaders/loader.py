@@ -1,12 +1,15 @@
 """What a loader gets, and how one is found for a format."""
 
+import importlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from modelway_runtime import registry
+from modelway_runtime import formats, registry
+from modelway_runtime.manifest import Manifest
 from modelway_runtime.protocol.tensors import Model
 from modelway_runtime.reasons import Failure, Reason
 
@@ -47,22 +50,16 @@ def find(model_format: str) -> Loader:
     return loader
 
 
-def allowed_cpus() -> int:
-    """The CPUs that this process may use: affinity and the cgroup's quota, rounded up; never the host's number."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(affinity, quota(Path("/sys/fs/cgroup")) or affinity))
+def library(model_format: str, found: Manifest) -> str:
+    """The format whose library runs the model, which for MLflow is that of the file inside; empty if it is not clear.
 
-
-def quota(cgroup: Path) -> int:
-    """CPUs by the cgroup's quota (version 2, then 1), 0 without one."""
-    try:
-        quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
-    except (OSError, ValueError):
-        try:
-            quota = (cgroup / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii").strip()
-            period = (cgroup / "cpu/cpu.cfs_period_us").read_text(encoding="ascii").strip()
-        except OSError:
-            return 0
-    if quota in ("max", "-1"):
-        return 0
-    return -(-int(quota) // int(period))
+    What is wrong with the files is told when the model is opened.
+    """
+    with suppress(Failure):
+        model_format = model_format or formats.guess(found.paths)
+        if model_format != "mlflow":
+            return model_format
+        mlflow = importlib.import_module("modelway_runtime.loaders.mlflow")
+        inside: str = mlflow.inside(found.root / formats.find(found.paths, model_format).path)
+        return inside
+    return ""

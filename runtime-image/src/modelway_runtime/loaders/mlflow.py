@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import metadata
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -50,9 +50,18 @@ _DATATYPES = {
 }
 
 
+def inside(file: Path) -> str:
+    """The format of the file inside, by the description; raises Failure where that is none."""
+    flavors = _described(file)["flavors"]
+    for flavor, key in _PATHS.items():
+        if flavor in flavors:
+            return _native_format(flavor, str(flavors[flavor].get(key)))
+    return next((known for flavor, (known, *_) in _DEEP.items() if flavor in flavors), "python")
+
+
 def load(artifact: Artifact) -> "MlflowModel":
     """Reads the description and opens what it names, if it may be trusted."""
-    described = _described(artifact)
+    described = _described(artifact.file)
     flavors = described["flavors"]
     types = _types(artifact.file.name, described)
     for flavor, key in _PATHS.items():
@@ -97,15 +106,18 @@ class MlflowModel:
 
 def _native(artifact: Artifact, flavor: str, described: Mapping[str, Any], key: str) -> Model:
     path = _inside(artifact, described.get(key))
-    suffix = PurePosixPath(path).suffix
-    # The classes of boosters for scikit-learn are saved as objects, like estimators.
-    model_format = "sklearn" if suffix in (".skops", *_PICKLED) else flavor
-    risk = formats.PICKLE if model_format == "sklearn" and suffix != ".skops" else ""
+    model_format = _native_format(flavor, path)
+    risk = formats.PICKLE if model_format == "sklearn" and not path.endswith(".skops") else ""
     formats.check_trust(Found(model_format, path, risk), artifact.trust)
     if model_format == "sklearn" and described.get("sklearn_version"):
         saved = str(described["sklearn_version"])
         environment.check(path, "scikit-learn", saved, metadata.version("scikit-learn"), artifact.options)
     return loader.find(model_format)(replace(artifact, file=artifact.root / path))
+
+
+def _native_format(flavor: str, path: str) -> str:
+    """The classes of boosters for scikit-learn are saved as objects, like estimators."""
+    return "sklearn" if PurePosixPath(path).suffix in (".skops", *_PICKLED) else flavor
 
 
 def _deep(artifact: Artifact, flavor: str, described: Mapping[str, Any]) -> Model:
@@ -135,12 +147,12 @@ def _function(artifact: Artifact, described: Mapping[str, Any], types: Mapping[s
     return pyfunc.load(artifact, tuple(types))
 
 
-def _described(artifact: Artifact) -> dict[str, Any]:
-    name = artifact.file.name
-    if artifact.file.stat().st_size > _LARGEST:
+def _described(file: Path) -> dict[str, Any]:
+    name = file.name
+    if file.stat().st_size > _LARGEST:
         raise wrong.foreign(name, "an MLflow model: it is too large")
     try:
-        found = yaml.safe_load(artifact.file.read_bytes())
+        found = yaml.safe_load(file.read_bytes())
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise wrong.broken(name, error) from error
     flavors = found.get("flavors") if isinstance(found, dict) else None

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from modelway_runtime import manifest, settings
-from modelway_runtime.loaders import loader
 from modelway_runtime.protocol.interface import Interface
 from modelway_runtime.protocol.invocations import Invocations
 from modelway_runtime.protocol.tensors import Array, Arrays, BadRequest, InputRejected, Model, TensorSpec
@@ -56,8 +54,6 @@ def run(environ: Environ) -> Outcome:
     """Writes the file and says what is in it. Raises UsageError, and Failure where the model cannot be loaded."""
     path, data = command.existing(environ["MODELWAY_PATH"]), command.existing(environ["MODELWAY_DATA"])
     wanted = settings.serve(command.local(environ, str(path)))
-    for variable in command.MATH_LIBRARIES:
-        os.environ.setdefault(variable, str(wanted.threads or loader.allowed_cpus()))
     model = preparation.load(wanted, manifest.of_path(path))
     features, predictions = _Side(model.inputs), _Side(model.outputs)
     together = _TOGETHER if preparation.warm(model, wanted.max_batch_size) > 1 else 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +10,6 @@ from typing import Any
 from modelway_runtime import golden, manifest, settings, units
 from modelway_runtime.conversion.optimization import Optimization
 from modelway_runtime.golden import Golden
-from modelway_runtime.loaders import loader
 from modelway_runtime.manifest import Manifest
 from modelway_runtime.protocol.codec import Codec
 from modelway_runtime.protocol.tensors import BadRequest, InputRejected, Model, TensorSpec
@@ -28,8 +26,6 @@ def run(environ: Environ) -> Outcome:
     """Prints the report; raises Failure with the reason that a pod would have."""
     path = environ["MODELWAY_PATH"]
     wanted = settings.serve(command.local(environ, path))
-    for variable in command.MATH_LIBRARIES:
-        os.environ.setdefault(variable, str(wanted.threads or loader.allowed_cpus()))
     if environ.get("MODELWAY_GOLDEN_PATH"):
         command.existing(environ["MODELWAY_GOLDEN_PATH"])
     found = manifest.of_path(command.existing(path))

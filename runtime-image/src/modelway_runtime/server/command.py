@@ -2,7 +2,6 @@
 
 import asyncio
 import faulthandler
-import os
 import socket
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import uvloop
 
-from modelway_runtime import logs, manifest, settings, termination
+from modelway_runtime import cpus, logs, manifest, settings, termination
 from modelway_runtime.loaders import loader
 from modelway_runtime.manifest import Manifest
 from modelway_runtime.observation import observers
@@ -33,7 +32,6 @@ _CRASHED = Outcome(
     message="A library crashed on the model's files while they were loaded or first run; its log says where",
 )
 """Left behind by a process that has no time to say anything: a broken file can end the library that reads it."""
-MATH_LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def run(environ: Environ) -> Outcome:
@@ -44,10 +42,8 @@ def run(environ: Environ) -> Outcome:
     if path and environ.get("MODELWAY_GOLDEN_PATH"):
         existing(environ["MODELWAY_GOLDEN_PATH"])  # in a pod it may be absent; a person has mistyped it
     found = manifest.of_path(existing(path)) if path else manifest.read(wanted.model_path)
-    wanted = cores.shared(wanted, found.paths, loader.allowed_cpus())
-    # The libraries count the host's CPUs, not the pod's, when they are imported.
-    for variable in MATH_LIBRARIES:
-        os.environ.setdefault(variable, str(wanted.threads))
+    wanted = cores.shared(wanted, loader.library(wanted.model_format, found), cpus.allowed())
+    cpus.bound(wanted.threads)
     if wanted.trust == "Signed":
         # A signature that held vouches for code, too; without one only what runs no code is opened.
         wanted = replace(wanted, trust="Any" if found.is_signed else "Safe")

@@ -10,33 +10,26 @@ What nobody has said follows from the format. It was measured on two CPUs, see d
   come meanwhile run together next, so nothing is lost under load.
 """
 
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 
-from modelway_runtime import formats
-from modelway_runtime.reasons import Failure
 from modelway_runtime.settings import ServeSettings
 
 _CODE = {"python"}
 _TREES = {"xgboost", "lightgbm"}
 
 
-def shared(settings: ServeSettings, paths: Iterable[str], cpus: int) -> ServeSettings:
+def shared(settings: ServeSettings, library: str, cpus: int) -> ServeSettings:
     """The settings with numbers of threads, instances and workers; threads and instances do not exceed the CPUs.
 
     What is given comes first, and of instances and threads the threads. Workers may be more than the CPUs, since they
-    are also wanted for safety; each then has one thread. `paths` are the model's files.
+    are also wanted for safety; each then has one thread. `library` is the format of what runs the model.
     """
-    model_format = settings.model_format
-    with suppress(Failure):  # told when the model is opened
-        model_format = model_format or formats.guess(paths)
     workers = settings.workers
     if workers is None:
-        workers = int(model_format in _CODE and cpus > 1)
+        workers = int(library in _CODE and cpus > 1)
     if workers:
         threads = settings.threads or max(1, cpus // workers)
         return replace(settings, threads=threads, instances=1, workers=workers)
-    instances = settings.instances or (cpus // (settings.threads or 1) if model_format in _TREES else 1)
+    instances = settings.instances or (cpus // (settings.threads or 1) if library in _TREES else 1)
     threads = settings.threads or max(1, cpus // max(1, instances))
     return replace(settings, threads=threads, instances=max(1, min(instances, cpus // threads)), workers=0)

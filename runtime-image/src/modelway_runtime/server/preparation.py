@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
-from modelway_runtime import formats, golden, logs, manifest
+from modelway_runtime import cpus, formats, golden, logs, manifest
 from modelway_runtime.conversion import optimization
 from modelway_runtime.conversion.optimization import Optimization
 from modelway_runtime.golden import Golden
@@ -170,7 +170,7 @@ def checked(settings: ServeSettings, found: Manifest) -> tuple[str, Artifact]:
         root=found.root,
         file=found.root / file.path,
         trust=settings.trust,
-        threads=settings.threads or loader.allowed_cpus(),
+        threads=settings.threads or cpus.allowed(),
         options=settings.options,
     )
     return model_format, artifact
@@ -179,7 +179,7 @@ def checked(settings: ServeSettings, found: Manifest) -> tuple[str, Artifact]:
 def optimize(model: Model, settings: ServeSettings, found: Manifest) -> tuple[Model, Optimization]:
     """The model as `model.options.optimize` wants it, if that answers the same; raises Failure for a wrong option."""
     requests = _golden_requests(settings, found) if optimization.OPTION in settings.options else ()
-    return optimize_for(requests, model, settings.options, settings.threads or loader.allowed_cpus())
+    return optimize_for(requests, model, settings.options, settings.threads or cpus.allowed())
 
 
 def optimize_for(
