@@ -162,8 +162,12 @@ class Front:
             self._soon(self._leave, call)
 
     def _refuse_late(self) -> None:
+        """Ends calls whose time is over, and the oldest of too many: a call without its message holds 17 KiB."""
         now = time.time()
-        while self._unread and (call := next(iter(self._unread))).deadline <= now:
+        while self._unread:
+            call = next(iter(self._unread))
+            if call.deadline > now and len(self._unread) < self._service.most_waiting:
+                return
             del self._unread[call]
             call.is_over = True
             self._soon(self._service.refuse_late, call)

@@ -72,6 +72,7 @@ class Service:
         self._metadata = tuple((name.decode(), value.decode()) for name, value in identity(settings))
         self.most_bytes = settings.max_body_bytes
         self.seconds = settings.request_timeout
+        self.most_waiting = settings.max_queue
         self._codec: codec.CallCodec | None = None
         named: dict[str, Callable[[Any], dict[str, Any]]] = {
             "ServerLive": lambda _: {"live": True},
@@ -123,7 +124,7 @@ class Service:
         return None
 
     def refuse_late(self, caller: Caller) -> None:
-        """Ends a call whose message did not come within `seconds`."""
+        """Ends a call whose message did not come within `seconds`, or while `most_waiting` others came."""
         pending = self._deadlines.begin_call()
         self._deadlines.end(pending)
         pending.id = self._state.ids.of(None, _header(caller, ids.HEADER))
