@@ -130,7 +130,6 @@ class Front:
         if not event.success:
             return  # No more are taken.
         self._expect()
-        self._refuse_late()
         call = _Call(event, time.time() + self._service.seconds)
         call.wait(cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS), partial(self._close, call))
         if call.path not in self._paths:
@@ -138,6 +137,7 @@ class Front:
             return
         self._unread[call] = None
         call.wait(cygrpc.ReceiveMessageOperation(_NO_FLAGS), partial(self._read, call))
+        self._refuse_late()
 
     def _read(self, call: _Call, event: Any) -> None:
         """The message of a call has come, or never will."""
@@ -166,7 +166,7 @@ class Front:
         now = time.time()
         while self._unread:
             call = next(iter(self._unread))
-            if call.deadline > now and len(self._unread) < self._service.most_waiting:
+            if call.deadline > now and len(self._unread) <= self._service.most_waiting:
                 return
             del self._unread[call]
             call.is_over = True

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _MOST_EVENTS = 64
 _IO_THREADS = 1
+_WRITING_SECONDS = 0.25
+"""The library tells nobody when an answer has been written, and what has not is lost when it is closed."""
 
 
 class _Call:
@@ -75,6 +77,7 @@ class Front:
             self._last_has_ended = asyncio.Event()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._last_has_ended.wait(), grace)
+        await asyncio.sleep(_WRITING_SECONDS)
         await self._loop.run_in_executor(None, self.native.close)
 
     def ended(self, number: int) -> None:
