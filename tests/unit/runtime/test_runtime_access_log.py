@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,22 @@ def test_calls_have_lines_too(iris: Any, eventually: Eventually) -> None:
     assert (one["bytesIn"], one["bytesOut"]) == (asked.ByteSize(), len(answer))
     assert logged(iris, eventually, "refused-call")["status"] == 404
     assert logged(iris, eventually, "read")["path"] == f"/{SERVICE}/ModelMetadata"
+
+
+def test_a_call_whose_message_is_late_has_a_line_and_counts_its_whole_time(
+    serve: Any, models: Path, eventually: Eventually
+) -> None:
+    runtime = serve(models / "iris", access_log="true", request_timeout="1s").wait_until_ready()
+    is_over = threading.Event()
+    with grpc.insecure_channel(f"127.0.0.1:{runtime.grpc_port}") as channel:
+        asking = channel.stream_unary(f"/{SERVICE}/ModelInfer")
+        call = asking.future(iter(lambda: is_over.wait(60) and b"", b""), metadata=(("x-request-id", "late"),))
+        assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        is_over.set()
+    line = logged(runtime, eventually, "late")
+    assert (line["status"], line["protocol"], line["path"]) == (408, "grpc", f"/{SERVICE}/ModelInfer")
+    labels = '{code="408",model="iris",protocol="grpc",version=""}'
+    assert runtime.metrics()[f"modelway_runtime_request_duration_seconds_sum{labels}"] >= 1
 
 
 def test_the_end_of_the_process_writes_what_is_held(serve: Any, models: Path) -> None:

@@ -7,10 +7,10 @@ of both backends hold what is relied on here. Nothing waits for a caller who is 
 
 import asyncio
 import threading
-import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from time import perf_counter, time
 from typing import Any
 
 from grpc._cython import cygrpc
@@ -30,13 +30,13 @@ _OK, _UNIMPLEMENTED = 0, 12
 class _Call:
     """A caller, from the head of the call to its status."""
 
-    __slots__ = ("_call", "_metadata", "deadline", "is_over", "path", "payload", "pending")
+    __slots__ = ("_call", "_metadata", "began", "is_over", "path", "payload", "pending")
 
-    def __init__(self, event: Any, deadline: float) -> None:
+    def __init__(self, event: Any) -> None:
         self._call = event.call
         self._metadata: Metadata = event.invocation_metadata or ()
         self.path = event.call_details.method.decode(errors="replace")
-        self.deadline = deadline
+        self.began = perf_counter()
         self.payload = b""
         self.pending: Pending | None = None
         self.is_over = False
@@ -108,7 +108,7 @@ class Front:
 
     def _take(self) -> None:
         while True:
-            event = self._events.poll(time.time() + _LOOK_SECONDS if self._unread else None)
+            event = self._events.poll(time() + _LOOK_SECONDS if self._unread else None)
             if event.completion_type == cygrpc.CompletionType.queue_timeout:
                 self._refuse_late()
             elif event.tag is None:
@@ -130,7 +130,7 @@ class Front:
         if not event.success:
             return  # No more are taken.
         self._expect()
-        call = _Call(event, time.time() + self._service.seconds)
+        call = _Call(event)
         call.wait(cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS), partial(self._close, call))
         if call.path not in self._paths:
             call.refuse(_UNIMPLEMENTED, f"there is no method {call.path[:200]}", ())
@@ -163,14 +163,14 @@ class Front:
 
     def _refuse_late(self) -> None:
         """Ends calls whose time is over, and the oldest of too many: a call without its message holds 17 KiB."""
-        now = time.time()
+        over = perf_counter() - self._service.seconds
         while self._unread:
             call = next(iter(self._unread))
-            if call.deadline > now and len(self._unread) <= self._service.most_waiting:
+            if call.began > over and len(self._unread) <= self._service.most_waiting:
                 return
             del self._unread[call]
             call.is_over = True
-            self._soon(self._service.refuse_late, call)
+            self._soon(self._service.refuse_late, call.path, call.began, call)
 
     def _soon(self, action: Any, *arguments: Any) -> None:
         # The loop may have ended: nobody answers then.

@@ -123,11 +123,13 @@ class Service:
             records.tell(self._state.observers, record, status=status, bytes_out=len(answer))
         return None
 
-    def refuse_late(self, caller: Caller) -> None:
+    def refuse_late(self, path: str, began: float, caller: Caller) -> None:
         """Ends a call whose message did not come within `seconds`, or while `most_waiting` others came."""
-        pending = self._deadlines.begin_call()
+        pending = self._begun(path, b"", caller)
+        pending.started = began
+        if pending.record is not None:
+            pending.record.started = began
         self._deadlines.end(pending)
-        pending.id = self._state.ids.of(None, _header(caller, ids.HEADER))
         self._refuse(caller, pending, Refused(408, "the message did not come in time", limit="slow-body"))
 
     @staticmethod
@@ -137,11 +139,7 @@ class Service:
             pending.job.future.set_exception(CallerGone())
 
     def _begin(self, payload: bytes, caller: Caller) -> Pending | None:
-        pending = self._deadlines.begin_call()
-        pending.id = self._state.ids.of(None, _header(caller, ids.HEADER))
-        if self._state.observers:
-            pending.record = _record(self._infer, payload, caller)
-            pending.record.is_prediction = True
+        pending = self._begun(self._infer, payload, caller)
         try:
             serving, request, is_raw = self._decoded(payload, pending)
             pending.job = job = serving.scheduler.submit(request.inputs)
@@ -150,6 +148,14 @@ class Service:
             self._refuse(caller, pending, error)
             return None
         job.future.add_done_callback(partial(self._end, _Call(caller, pending, request, is_raw)))
+        return pending
+
+    def _begun(self, path: str, payload: bytes, caller: Caller) -> Pending:
+        pending = self._deadlines.begin_call()
+        pending.id = self._state.ids.of(None, _header(caller, ids.HEADER))
+        if self._state.observers:
+            pending.record = _record(path, payload, caller)
+            pending.record.is_prediction = path == self._infer
         return pending
 
     def _decoded(self, payload: bytes, pending: Pending) -> tuple[Serving, Request, bool]:
