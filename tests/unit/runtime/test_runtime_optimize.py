@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from modelway_runtime import manifest, settings
-from modelway_runtime.conversion import optimization, probes
+from modelway_runtime.conversion import optimization, probes, trial
 from modelway_runtime.conversion.optimization import Optimization
 from modelway_runtime.conversion.optimized import OptimizedModel
 from modelway_runtime.loaders.lightgbm import LightgbmModel
@@ -189,6 +189,25 @@ def test_the_original_is_served_where_onnx_is_not_known_to_be_the_same(make: Any
     assert model is original
     assert told.served == "Original"
     assert cause in told.cause
+
+
+def test_the_original_is_served_where_the_graph_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = trial.session
+
+    def broken(content: bytes, threads: int) -> Model:
+        model = opened(content, threads)
+        monkeypatch.setattr(model, "predict", _fail)
+        return model
+
+    monkeypatch.setattr(trial, "session", broken)
+    model = SklearnModel(LinearRegression().fit(SICK, PROGRESS))
+    found, what = _optimized(model)
+    assert found is model
+    assert what.cause == "what was made of it fails: RuntimeError: no such kernel"
+
+
+def _fail(inputs: Any) -> Any:
+    raise RuntimeError("no such kernel")
 
 
 def test_a_golden_request_that_onnx_answers_otherwise_keeps_the_original() -> None:

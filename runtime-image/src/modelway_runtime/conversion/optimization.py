@@ -131,3 +131,5 @@ def _compared(model: Model, candidate: Model, tolerance: Tolerance) -> Differenc
         return comparison.worst(expected, trial.answers(candidate, tables, _ROWS_AT_A_TIME), tolerance)
     except (Unlike, InputRejected) as error:
         raise Impossible(str(error)) from error
+    except Exception as error:  # a graph that can be loaded may still not run
+        raise Impossible(f"what was made of it fails: {type(error).__name__}: {error}") from error
